@@ -1,0 +1,118 @@
+"""What a plugin declares: components, their options, and options that are components themselves.
+
+Knows how a component is described. Does not import what it describes (``build`` and ``options`` are import strings, so
+that listing a hundred plugins costs nothing) and does not know how recipes are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+if TYPE_CHECKING:
+    from polo.data import Splits
+
+#: kind of component -> the hook that collects it
+KINDS: Mapping[str, str] = {
+    "data": "polo_data_sources",
+    "policy": "polo_policies",
+    "base": "polo_bases",
+    "sampler": "polo_negative_samplers",
+    "beta": "polo_beta_schedules",
+    "loss": "polo_loss_heads",
+    "encoder": "polo_item_encoders",
+    "scorer": "polo_scorers",
+    "evaluator": "polo_evaluators",
+    "baseline": "polo_baselines",
+    "audit": "polo_audits",
+    "tracker": "polo_trackers",
+    "launcher": "polo_launchers",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """Declaration of one component: all that can be said about it without importing it.
+
+    Args:
+        name: what a recipe writes after ``use:``; lower case, words joined by ``_``.
+        build: import string ``"package.module:attribute"`` of a callable ``(options, context) -> object``; a class
+            whose ``__init__(self, options, context)`` takes the two is the usual form.
+        options: import string of a frozen keyword-only dataclass, or ``None`` for a component without options.
+        summary: one line for listings.
+        source: paper and equation, such as ``"S-DPO, arXiv 2406.09215, eq. 8"``.
+        tags: free words that listings can filter by.
+
+    Example:
+        >>> Component(name="mine", build="polo_plugin_x.mine:Mine", summary="my own loss").name
+        'mine'
+    """
+
+    name: str
+    build: str
+    options: str | None = None
+    summary: str = ""
+    source: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A component picked by a recipe: kind, name and validated options (an instance of its dataclass, or ``None``)."""
+
+    kind: str
+    name: str
+    options: Any = None
+    #: ``distribution/name``: which of several components of one name
+    qualified: str = ""
+
+
+@dataclass(frozen=True)
+class RefKind:
+    """Marks an option's type as a reference to a component of ``kind``; made by ``Ref[kind]``."""
+
+    kind: str
+
+
+class Ref:
+    """An option that is itself a component.
+
+    ``Ref["sampler"]`` is the type of an option whose value in a recipe is ``{use: NAME, ...}`` or a bare name; the
+    component receives a :class:`Choice` and turns it into a live object with ``context.build(choice)``.
+    ``Ref["sampler"] | None`` and ``tuple[Ref["loss"], ...]`` work too, also inside nested dataclasses. A trailing
+    underscore is dropped in recipes: the field ``from_`` is written ``from:``.
+
+    Example:
+        >>> Ref["loss"].__metadata__[0]
+        RefKind(kind='loss')
+    """
+
+    def __class_getitem__(cls, kind: str) -> Any:
+        if kind not in KINDS:
+            raise TypeError(f"Ref[{kind!r}]: no such kind of component; kinds are {', '.join(KINDS)}")
+        return Annotated[Choice, RefKind(kind)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a component may use while it is built. Later kinds see more: a loss sees ``splits``, a data source does not.
+
+    Args:
+        seed: the recipe's seed; every component derives its own randomness from it.
+        cache: folder for files that can be made again (written to a temporary name, then renamed).
+        build: turns a :class:`Choice` (the value of a ``Ref`` option) into a live object.
+        splits: the loaded data, from the policy on.
+        device: torch device name such as ``"cpu"`` or ``"cuda:0"``.
+        say: prints one line for the user (to stderr).
+        track: wraps an iterable in a progress bar: ``track(iterable, total, label)``.
+    """
+
+    seed: int
+    cache: Path
+    build: Callable[[Choice], Any]
+    splits: Splits | None = None
+    device: str = "cpu"
+    say: Callable[[str], None] = field(default=lambda line: None)
+    track: Callable[..., Any] = field(default=lambda iterable, total=None, label="": iterable)

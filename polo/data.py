@@ -1,0 +1,155 @@
+"""Items, rows and splits: the data as the engine sees it.
+
+Columns of numpy arrays; a row is (user, shown history, target, candidates). Knows item numbers (0 to n-1) and titles.
+Knows no file format (data sources do), no tokens (policies do), no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+#: stands in ``history`` where a row has fewer items than the window is long
+PAD = -1
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """The catalogue. Item ``i`` is ``titles[i]``, known to its publisher as ``ids[i]``.
+
+    ``facts`` are further columns by name, such as ``{"genres": ["Action|Crime", ...]}``.
+    """
+
+    titles: Sequence[str]
+    ids: Sequence[str]
+    facts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N next-item examples, as columns.
+
+    Args:
+        id: int64 ``[N]``, unique in the data set over all splits; what randomness and caches are keyed by.
+        user: int64 ``[N]``; intervals and tests are clustered by it.
+        history: int64 ``[N, H]``, oldest first, right-aligned, padded on the left with :data:`PAD`.
+        target: int64 ``[N]``, the item that was chosen next.
+        candidates: int64 ``[N, n]``, the list that is ranked (holds the target exactly once), or ``None``.
+
+    Example:
+        >>> import numpy as np
+        >>> rows = Rows(id=np.arange(2), user=np.array([7, 8]), history=np.array([[-1, 3], [4, 5]]), target=np.array([1, 2]))
+        >>> len(rows), rows[np.array([1])].history.tolist(), rows.history_of(0).tolist()
+        (2, [[4, 5]], [3])
+    """
+
+    id: IntArray
+    user: IntArray
+    history: IntArray
+    target: IntArray
+    candidates: IntArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def __getitem__(self, index: IntArray | slice) -> Rows:
+        """The rows at ``index`` (an integer array or a slice, not a single number)."""
+        candidates = None if self.candidates is None else self.candidates[index]
+        return Rows(self.id[index], self.user[index], self.history[index], self.target[index], candidates)
+
+    def history_of(self, i: int) -> IntArray:
+        """The shown history of row ``i`` without padding."""
+        row: IntArray = self.history[i]
+        return row[row != PAD]
+
+    def with_candidates(self, candidates: IntArray | None) -> Rows:
+        return replace(self, candidates=candidates)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Whole training sequences in time order, flat: sequence s is ``items[offsets[s]:offsets[s + 1]]``.
+
+    What bases are trained on and baselines count on; holds nothing of the validation and test splits.
+    """
+
+    user: IntArray
+    items: IntArray
+    offsets: IntArray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, s: int) -> IntArray:
+        return self.items[self.offsets[s] : self.offsets[s + 1]]
+
+    @classmethod
+    def of(cls, users: Sequence[int], sequences: Sequence[Sequence[int]]) -> Sequences:
+        offsets = np.cumsum([0, *(len(s) for s in sequences)], dtype=np.int64)
+        flat = np.concatenate([np.asarray(s, dtype=np.int64) for s in sequences]) if len(sequences) else np.empty(0, np.int64)
+        return cls(np.asarray(users, dtype=np.int64), flat, offsets)
+
+
+class Known:
+    """Which items a user is known to have consumed, for fast membership tests.
+
+    Example:
+        >>> import numpy as np
+        >>> known = Known(np.array([0, 0, 2]), np.array([3, 1, 4]), n_items=5)
+        >>> known.has(np.array([0, 2]), np.array([[1, 2], [4, 0]])).tolist()
+        [[True, False], [True, False]]
+    """
+
+    def __init__(self, user: IntArray, item: IntArray, n_items: int) -> None:
+        self.n_items = n_items
+        self._codes = np.unique(user.astype(np.int64) * n_items + item)
+
+    def has(self, user: IntArray, items: IntArray) -> npt.NDArray[np.bool_]:
+        """``user [N]``, ``items [N, k]`` -> bool ``[N, k]``."""
+        codes = user[:, None] * self.n_items + items
+        at = np.searchsorted(self._codes, codes)
+        return (at < len(self._codes)) & (self._codes[np.minimum(at, len(self._codes) - 1)] == codes)
+
+    def count(self, user: IntArray) -> IntArray:
+        """How many items each user is known to have consumed: int64 ``[N]``."""
+        low = np.searchsorted(self._codes, user * self.n_items)
+        return (np.searchsorted(self._codes, (user + 1) * self.n_items) - low).astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """A data set, split, as a data source returns it.
+
+    Args:
+        name: short name, such as ``"lastfm"``.
+        form: which form of the data set (part of the protocol), such as ``"sdpo"``.
+        items: the catalogue.
+        train, valid, test: rows; ``candidates`` filled only where the file itself holds lists.
+        sequences: the training split as whole sequences.
+        known_train: what is known from the training split alone; training negatives avoid it.
+        known_all: what is known from all splits; evaluation candidates avoid it.
+        fingerprint: hash of the content; changes whenever any row, title or split changes.
+        licence: terms of use in one line.
+        notes: counts worth telling, such as ``{"rows dropped: history shorter than 3": 120}``.
+    """
+
+    name: str
+    form: str
+    items: ItemTable
+    train: Rows
+    valid: Rows
+    test: Rows
+    sequences: Sequences
+    known_train: Known
+    known_all: Known
+    fingerprint: str
+    licence: str = ""
+    notes: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,197 @@
+"""What each kind of component must offer. The engine calls these and nothing else.
+
+Structural types: a plugin does not inherit from them, it only has the same methods. Shapes: B rows in a pass, K drawn
+negatives, n = 1 + K scored items (or the length of a candidate list). ``progress`` runs from 0 to 1 over a stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor, nn
+
+    from polo.data import Rows, Splits
+    from polo.randomness import RowRandom
+    from polo.scores import Draw, Scores, Unit
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: what a loss head may need; compose checks that the stage and the policy offer it
+#: negatives: at least one kept negative; reference: ``scores.ref``; tokens: meaningful ``scores.tokens``;
+#: logprob: ``scores.unit == "logprob"``; whole_batch: all rows of the batch in one call; mismatched: KTO's pairs
+Need = Literal["negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched"]
+
+
+class DataSource(Protocol):
+    """``build(options, context)`` must be cheap; ``load`` reads."""
+
+    def load(self) -> Splits: ...
+
+
+class Peek(Protocol):
+    """The policy without gradients, for samplers that look before they draw: ``peek(rows, items) -> [B, n]``."""
+
+    def __call__(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]: ...
+
+
+class Policy(Protocol):
+    """The model that is trained.
+
+    ``module`` holds all trainable parameters; the engine wraps it (DDP, FSDP) and puts the wrapped one back, so a
+    policy always calls ``self.module(batch)`` and does everything differentiable inside that one forward.
+    """
+
+    unit: Unit
+    module: nn.Module
+    #: which items a sampler may draw: the row's own list, or the whole catalogue
+    pool: Literal["candidates", "catalogue"]
+
+    def score(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        """Scores of ``items`` for each row; gradient flows when autograd is on."""
+
+    def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
+        """How many tokens each score sums over (ones for similarities)."""
+
+    def cost(self, rows: Rows, n: int) -> IntArray:
+        """``[B]`` tokens that scoring n items takes for each row; what ``tokens_per_pass`` is compared with."""
+
+    def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
+        """``[B]`` 16-byte keys of exactly what is computed (token ids fed), for the reference cache."""
+
+    def fingerprint(self) -> str:
+        """Hash of everything but the trainable weights: base, tokenizer, prompt, dtype, engine."""
+
+    def start_stage(self, name: str) -> None:
+        """Called before each stage."""
+
+    def extra_loss(self) -> Tensor | None:
+        """A regulariser of the policy's own, added to the mean loss; ``None`` for none."""
+
+    def save(self, folder: Path) -> None:
+        """Writes trainable weights and what is needed to load them elsewhere (PEFT form) into an existing folder."""
+
+    def load(self, folder: Path) -> None:
+        """Loads trainable weights that ``save`` wrote."""
+
+
+class Sampler(Protocol):
+    """Draws negatives before scoring, selects among them after."""
+
+    def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
+        """K negatives for each row. Row i's draw depends on row i and ``rng`` alone (tag ``batchwise`` if not)."""
+
+    def keep(self, scores: Scores, rng: RowRandom, progress: float) -> Bool[Tensor, "b k"]:
+        """Which scored negatives enter the loss; ``scores`` carry no gradient. Never more than ``valid_rejected``."""
+
+
+class Beta(Protocol):
+    def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], progress: float) -> Float[Tensor, "b k"]:
+        """Strength of each negative, no gradient; ``scores`` carry none."""
+
+
+class Loss(Protocol):
+    needs: frozenset[Need]
+
+    def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+        """Loss of each row; 0 for a row with no kept negative if the head needs negatives."""
+
+
+@runtime_checkable
+class AtZero(Protocol):
+    """A head that knows its value when policy = reference; the engine checks it at step 0 in eval mode."""
+
+    def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]: ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """State that is saved in checkpoints: a flat dict of tensors, numbers and strings."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One system's scores on the candidate lists of N rows, with the target's place worked out.
+
+    Args:
+        rows: the rows; ``rows.candidates`` is ``[N, n]``.
+        scores: float64 ``[N, n]``, higher is better.
+        truth: ``[N]`` column of the target.
+        above: ``[N]`` how many candidates score strictly higher than the target.
+        tied: ``[N]`` how many other candidates score exactly the same.
+    """
+
+    rows: Rows
+    scores: FloatArray
+    truth: IntArray
+    above: IntArray
+    tied: IntArray
+
+    @classmethod
+    def of(cls, rows: Rows, scores: FloatArray) -> Ranked:
+        if rows.candidates is None:
+            raise ValueError("rows without candidate lists cannot be ranked")
+        truth = (rows.candidates == rows.target[:, None]).argmax(axis=1)
+        own = np.take_along_axis(scores, truth[:, None], axis=1)
+        above = (scores > own).sum(axis=1)
+        tied = (scores == own).sum(axis=1) - 1
+        return cls(rows, scores, truth.astype(np.int64), above.astype(np.int64), tied.astype(np.int64))
+
+
+class Evaluator(Protocol):
+    """A metric over ranked candidate lists."""
+
+    #: among "ranks", "scores", "reference", "generation"
+    needs: frozenset[str]
+
+    def per_row(self, ranked: Ranked) -> Mapping[str, FloatArray]:
+        """Metric name (such as ``hit_ratio@1``) -> value of each row, ``[N]``; the metric is their mean."""
+
+
+class Baseline(Protocol):
+    def fit(self, splits: Splits) -> None:
+        """Learns from ``splits.train`` and ``splits.sequences`` alone."""
+
+    def score(self, rows: Rows, candidates: IntArray) -> FloatArray:
+        """``[N, n]`` scores, higher is better; ties are allowed and counted by the tie rule."""
+
+
+class Scorer(Protocol):
+    """An engine that scores candidate lists at evaluation, where the policy itself does not."""
+
+    def score(self, policy: Policy, rows: Rows, candidates: IntArray) -> tuple[FloatArray, IntArray]:
+        """Sums of log-probabilities ``[N, n]`` and how many tokens each ran over ``[N, n]``."""
+
+
+class Base(Protocol):
+    def path(self) -> Path:
+        """A folder with config, weights and tokenizer in Hugging Face form; makes it when it is not there yet."""
+
+    def fingerprint(self) -> str:
+        """Hash of the content, or of all that determines it."""
+
+
+class Tracker(Protocol):
+    """Receives every line of ``metrics.jsonl``."""
+
+    def log(self, metrics: Mapping[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+__all__: Sequence[str] = [
+    "AtZero", "Base", "Baseline", "Beta", "DataSource", "Evaluator", "Loss", "Need", "Peek", "Policy", "Ranked",
+    "Sampler", "Scorer", "Stateful", "Tracker",
+]  # fmt: skip

@@ -1,0 +1,134 @@
+"""The recipe as data: what a recipe file may say, with types, bounds and defaults.
+
+The dataclasses here are validated exactly as the options of a component are (strict types, bounds by annotated-types,
+``Ref`` for components), so there is one set of rules for everything in a recipe. Knows no YAML and builds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Len
+
+from polo.component import Choice, Ref
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """The list that is ranked for each row: the target and ``n - 1`` others."""
+
+    #: length of the list, the target included
+    n: Annotated[int, Ge(2)] = 20
+    #: ``uniform``: drawn by (seed, row) from items the user is not known to have consumed; ``file``: the file's own
+    negatives: Literal["uniform", "file"] = "uniform"
+    #: seed of the draw
+    seed: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validate:
+    """Measurement on a fixed sample of the validation split while a stage trains."""
+
+    #: optimiser steps between measurements; 0 measures at the start and the end only
+    every: Annotated[int, Ge(0)] = 0
+    #: how many validation rows (all, if there are fewer)
+    rows: Annotated[int, Ge(1)] = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One training stage. Exactly one of ``epochs`` and ``steps`` says how long it is."""
+
+    loss: Ref["loss"]
+    sampler: Ref["sampler"] | None = None
+    beta: Ref["beta"] | None = None
+    epochs: Annotated[float, Gt(0)] | None = None
+    steps: Annotated[int, Ge(1)] | None = None
+    #: peak learning rate of AdamW
+    lr: Annotated[float, Gt(0)]
+    #: rows of one optimiser step, over all passes and processes
+    batch: Annotated[int, Ge(1)] = 128
+    #: share of the steps over which the learning rate rises from 0
+    warmup: Annotated[float, Ge(0), Le(1)] = 0.05
+    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    #: largest gradient norm; larger gradients are scaled down
+    clip: Annotated[float, Gt(0)] = 1.0
+    #: train on this many rows, drawn by the seed; all if not given
+    rows: Annotated[int, Ge(1)] | None = None
+    #: memory, not mathematics: flat tokens of one forward pass
+    tokens_per_pass: Annotated[int, Ge(1)] = 8192
+    validate: Validate = field(default_factory=Validate)
+    #: which weights the stage hands on: the last, or those with the best validation hit ratio
+    select: Literal["last", "best_valid"] = "last"
+    #: optimiser steps between checkpoints; 0 saves at the end of the stage only
+    checkpoint: Annotated[int, Ge(0)] = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """What is measured at the end, on which rows."""
+
+    scorer: Ref["scorer"] = field(default_factory=lambda: Choice("scorer", "policy"))
+    evaluators: tuple[Ref["evaluator"], ...]
+    #: ``all``, or a list of baselines; an empty list is recorded in the results
+    baselines: Literal["all"] | tuple[Ref["baseline"], ...] = "all"
+    split: Literal["valid", "test"] = "test"
+    #: evaluate this many rows, drawn by the seed; all if not given
+    rows: Annotated[int, Ge(1)] | None = None
+    #: flat tokens of one forward pass
+    tokens_per_pass: Annotated[int, Ge(1)] = 16384
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole recipe, validated. ``profiles``, ``extends`` and overrides are already merged in."""
+
+    #: version of the recipe language
+    polo: Literal[1]
+    name: str
+    seed: Annotated[int, Ge(0)] = 0
+    #: distributions that must be installed, such as ``polo-plugin-x>=0.2``
+    requires: tuple[str, ...] = ()
+    #: plugin files to load, relative to the recipe
+    plugins: tuple[str, ...] = ()
+    data: Ref["data"]
+    candidates: Candidates = field(default_factory=Candidates)
+    policy: Ref["policy"]
+    #: what log-ratios are taken against: a stage's end, ``base`` (the start), ``none``, or a folder with weights
+    reference: str = "base"
+    #: a folder with weights to start from (a run's ``final/``)
+    init_from: str | None = None
+    stages: Annotated[Mapping[str, Stage], Len(1)]
+    evaluate: Evaluate
+    trackers: tuple[Ref["tracker"], ...] = ()
+    #: ``auto`` takes a GPU if there is one
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    #: ``auto``: bf16 on a GPU, fp32 on a CPU
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    #: where run folders are made
+    out: str = "runs"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe with everything that is known about how it came to be.
+
+    Args:
+        recipe: the validated recipe.
+        tree: the same as plain data (mappings, lists, scalars), every default filled in, components as ``{use: ...}``;
+            what ``resolved.yaml`` holds and fingerprints are taken of.
+        origins: path such as ``("stages", "prefer", "lr")`` -> where its value comes from (``file:line:column``,
+            ``override``, ``default``).
+        profile: the profile that was merged in, or ``None``.
+        text: the recipe file as given, ``overrides`` the ``key=value`` words as given.
+    """
+
+    recipe: Recipe
+    tree: Mapping[str, Any]
+    origins: Mapping[tuple[str | int, ...], str]
+    profile: str | None
+    text: str
+    overrides: tuple[str, ...]

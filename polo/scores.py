@@ -1,0 +1,123 @@
+"""Draw and Scores: the one bundle of tensors that samplers, betas and losses see.
+
+Column 0 is always the chosen item (the target); columns 1 to K are the drawn negatives. Knows shapes, not meanings:
+where scores come from is the policy's business, what is done with them the loss's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Unit = Literal["logprob", "similarity"]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Negatives drawn for a batch.
+
+    Args:
+        items: int64 ``[B, K]`` item numbers.
+        valid: bool ``[B, K]``; False where a row had fewer than K to draw (its item is then any number).
+        log_q: float ``[B, K]``, log-probability of each draw, for samplers that correct for it; or ``None``.
+    """
+
+    items: Int[Tensor, "b k"]
+    valid: Bool[Tensor, "b k"]
+    log_q: Float[Tensor, "b k"] | None = None
+
+    @classmethod
+    def none(cls, batch: int) -> Draw:
+        """No negatives at all (K = 0): what a stage without a sampler uses."""
+        return cls(torch.empty(batch, 0, dtype=torch.long), torch.empty(batch, 0, dtype=torch.bool))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of 1 + K items for each of B rows; column 0 is the chosen item.
+
+    Args:
+        items: int64 ``[B, 1+K]``.
+        policy: ``[B, 1+K]``, with gradient while training. Sums of log-probabilities over the title's tokens and
+            the end token in nats (``unit="logprob"``), or similarities divided by tau (``unit="similarity"``).
+        ref: the reference's scores, no gradient, or ``None``.
+        tokens: int64 ``[B, 1+K]``, how many tokens each sum ran over (1 for similarities).
+        valid: bool ``[B, 1+K]``; column 0 is always True.
+        users, rows: int64 ``[B]``, user numbers and row ids.
+        log_q: ``[B, K]`` or ``None``, see :class:`Draw`.
+        mismatched: ``[B]`` policy minus reference score of another row's item for this row's prompt, detached (KTO).
+
+    Example:
+        >>> import torch
+        >>> policy = torch.tensor([[-1.0, -2.0, -3.0]])
+        >>> s = Scores.of(policy, ref=torch.zeros(1, 3))
+        >>> s.chosen.tolist(), s.rejected.tolist(), s.ratio.tolist()
+        ([-1.0], [[-2.0, -3.0]], [[-1.0, -2.0, -3.0]])
+    """
+
+    items: Int[Tensor, "b n"]
+    policy: Float[Tensor, "b n"]
+    ref: Float[Tensor, "b n"] | None
+    tokens: Int[Tensor, "b n"]
+    valid: Bool[Tensor, "b n"]
+    users: Int[Tensor, " b"]
+    rows: Int[Tensor, " b"]
+    log_q: Float[Tensor, "b k"] | None = None
+    mismatched: Float[Tensor, " b"] | None = None
+    unit: Unit = "logprob"
+
+    @classmethod
+    def of(
+        cls,
+        policy: Float[Tensor, "b n"],
+        *,
+        ref: Float[Tensor, "b n"] | None = None,
+        tokens: Int[Tensor, "b n"] | None = None,
+        valid: Bool[Tensor, "b n"] | None = None,
+        mismatched: Float[Tensor, " b"] | None = None,
+        unit: Unit = "logprob",
+    ) -> Scores:
+        """Scores from tensors alone, with everything else filled in: for examples and tests."""
+        b, n = policy.shape
+        rows = torch.arange(b, device=policy.device)
+        items = torch.arange(n, device=policy.device).expand(b, n)
+        ones = torch.ones(b, n, dtype=torch.long, device=policy.device)
+        return cls(
+            items=items,
+            policy=policy,
+            ref=ref,
+            tokens=ones if tokens is None else tokens,
+            valid=ones.bool() if valid is None else valid,
+            users=rows,
+            rows=rows,
+            mismatched=mismatched,
+            unit=unit,
+        )
+
+    @property
+    def chosen(self) -> Float[Tensor, " b"]:
+        """Policy score of the chosen item."""
+        return self.policy[:, 0]
+
+    @property
+    def rejected(self) -> Float[Tensor, "b k"]:
+        """Policy scores of the negatives."""
+        return self.policy[:, 1:]
+
+    @property
+    def ratio(self) -> Float[Tensor, "b n"]:
+        """Log-ratio ``policy - ref`` of all items; the policy score itself where there is no reference."""
+        return self.policy if self.ref is None else self.policy - self.ref
+
+    @property
+    def valid_rejected(self) -> Bool[Tensor, "b k"]:
+        """Which negatives are real."""
+        return self.valid[:, 1:]
+
+    def detach(self) -> Scores:
+        """The same scores without gradient: what samplers and betas are given."""
+        return replace(self, policy=self.policy.detach())
