@@ -28,9 +28,11 @@ _PUBLIC = {
     "Ref": "polo.component",
     "RowRandom": "polo.randomness",
     "Rows": "polo.data",
+    "SamplerWrapper": "polo.wrapping",
     "Scores": "polo.scores",
     "Sequences": "polo.data",
     "Splits": "polo.data",
+    "draw_distinct": "polo.candidates",
     "hookimpl": "polo.hookspecs",
     "seed_of": "polo.randomness",
 }
@@ -38,6 +40,7 @@ _PUBLIC = {
 __all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
+    from polo.candidates import draw_distinct as draw_distinct
     from polo.component import Choice as Choice
     from polo.component import Component as Component
     from polo.component import Context as Context
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from polo.randomness import seed_of as seed_of
     from polo.scores import Draw as Draw
     from polo.scores import Scores as Scores
+    from polo.wrapping import SamplerWrapper as SamplerWrapper
 
 
 def __getattr__(name: str) -> Any:

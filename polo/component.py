@@ -76,23 +76,31 @@ class RefKind:
     kind: str
 
 
-class Ref:
-    """An option that is itself a component.
+if TYPE_CHECKING:
+    from typing_extensions import TypeAliasType, TypeVar
 
-    ``Ref["sampler"]`` is the type of an option whose value in a recipe is ``{use: NAME, ...}`` or a bare name; the
-    component receives a :class:`Choice` and turns it into a live object with ``context.build(choice)``.
-    ``Ref["sampler"] | None`` and ``tuple[Ref["loss"], ...]`` work too, also inside nested dataclasses. A trailing
-    underscore is dropped in recipes: the field ``from_`` is written ``from:``.
+    _Kind = TypeVar("_Kind")
+    #: to a type checker, whatever the kind, the value is a Choice
+    Ref = TypeAliasType("Ref", Choice, type_params=(_Kind,))
+else:
 
-    Example:
-        >>> Ref["loss"].__metadata__[0]
-        RefKind(kind='loss')
-    """
+    class Ref:
+        """An option that is itself a component.
 
-    def __class_getitem__(cls, kind: str) -> Any:
-        if kind not in KINDS:
-            raise TypeError(f"Ref[{kind!r}]: no such kind of component; kinds are {', '.join(KINDS)}")
-        return Annotated[Choice, RefKind(kind)]
+        ``Ref["sampler"]`` is the type of an option whose value in a recipe is ``{use: NAME, ...}`` or a bare name; the
+        component receives a :class:`Choice` and turns it into a live object with ``context.build(choice)``.
+        ``Ref["sampler"] | None`` and ``tuple[Ref["loss"], ...]`` work too, also inside nested dataclasses. A trailing
+        underscore is dropped in recipes: the field ``from_`` is written ``from:``.
+
+        Example:
+            >>> Ref["loss"].__metadata__[0]
+            RefKind(kind='loss')
+        """
+
+        def __class_getitem__(cls, kind: str) -> Any:
+            if kind not in KINDS:
+                raise TypeError(f"Ref[{kind!r}]: no such kind of component; kinds are {', '.join(KINDS)}")
+            return Annotated[Choice, RefKind(kind)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,8 +67,9 @@ class Rows:
 
     def history_of(self, i: int) -> IntArray:
         """The shown history of row ``i`` without padding."""
-        row: IntArray = self.history[i]
-        return row[row != PAD]
+        row = self.history[i]
+        shown: IntArray = row[row != PAD]
+        return shown
 
     def with_candidates(self, candidates: IntArray | None) -> Rows:
         return replace(self, candidates=candidates)
@@ -115,13 +116,17 @@ class Known:
     def has(self, user: IntArray, items: IntArray) -> npt.NDArray[np.bool_]:
         """``user [N]``, ``items [N, k]`` -> bool ``[N, k]``."""
         codes = user[:, None] * self.n_items + items
+        if not len(self._codes):
+            return np.zeros(codes.shape, dtype=np.bool_)
         at = np.searchsorted(self._codes, codes)
-        return (at < len(self._codes)) & (self._codes[np.minimum(at, len(self._codes) - 1)] == codes)
+        found: npt.NDArray[np.bool_] = self._codes[np.minimum(at, len(self._codes) - 1)] == codes
+        return found
 
     def count(self, user: IntArray) -> IntArray:
         """How many items each user is known to have consumed: int64 ``[N]``."""
         low = np.searchsorted(self._codes, user * self.n_items)
-        return (np.searchsorted(self._codes, (user + 1) * self.n_items) - low).astype(np.int64)
+        high = np.searchsorted(self._codes, (user + 1) * self.n_items)
+        return (high - low).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,9 +93,21 @@ class Sampler(Protocol):
         """Which scored negatives enter the loss; ``scores`` carry no gradient. Never more than ``valid_rejected``."""
 
 
+@runtime_checkable
+class Refresh(Protocol):
+    """A sampler that looks at all training rows between epochs."""
+
+    def refresh(self, epoch: int, rows: Rows, peek: Peek) -> None:
+        """Called before the first step of every epoch (0 too) with the stage's training rows."""
+
+
 class Beta(Protocol):
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], progress: float) -> Float[Tensor, "b k"]:
-        """Strength of each negative, no gradient; ``scores`` carry none."""
+        """Strength of each negative, no gradient; ``scores`` carry none.
+
+        0 takes a negative out of the loss (the engine clears its ``keep``). Samplers and betas may declare ``needs``
+        as losses do; a component with running statistics moves them in ``after_step(step)``, not when it is called.
+        """
 
 
 class Loss(Protocol):
@@ -193,5 +205,5 @@ class Tracker(Protocol):
 
 __all__: Sequence[str] = [
     "AtZero", "Base", "Baseline", "Beta", "DataSource", "Evaluator", "Loss", "Need", "Peek", "Policy", "Ranked",
-    "Sampler", "Scorer", "Stateful", "Tracker",
+    "Refresh", "Sampler", "Scorer", "Stateful", "Tracker",
 ]  # fmt: skip

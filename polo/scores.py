@@ -6,14 +6,18 @@ where scores come from is the policy's business, what is done with them the loss
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Unit = Literal["logprob", "similarity"]
+
+#: the fields of Scores that hold a row per batch row
+_TENSORS = ("items", "policy", "ref", "tokens", "valid", "users", "rows", "log_q", "mismatched")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class Draw:
     items: Int[Tensor, "b k"]
     valid: Bool[Tensor, "b k"]
     log_q: Float[Tensor, "b k"] | None = None
+
+    def __getitem__(self, index: Int[Tensor, " n"]) -> Draw:
+        """The draws of some rows."""
+        return Draw(self.items[index], self.valid[index], None if self.log_q is None else self.log_q[index])
 
     @classmethod
     def none(cls, batch: int) -> Draw:
@@ -117,6 +125,20 @@ class Scores:
     def valid_rejected(self) -> Bool[Tensor, "b k"]:
         """Which negatives are real."""
         return self.valid[:, 1:]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Scores:
+        """Every tensor changed alike (moved, or cut to some rows)."""
+        changed: dict[str, Any] = {name: None if (v := getattr(self, name)) is None else change(v) for name in _TENSORS}
+        return replace(self, **changed)
+
+    @staticmethod
+    def cat(parts: Sequence[Scores]) -> Scores:
+        """The rows of several bundles in one."""
+        columns: dict[str, Any] = {
+            name: None if getattr(parts[0], name) is None else torch.cat([getattr(part, name) for part in parts])
+            for name in _TENSORS
+        }
+        return replace(parts[0], **columns)
 
     def detach(self) -> Scores:
         """The same scores without gradient: what samplers and betas are given."""

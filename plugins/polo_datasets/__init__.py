@@ -1,1 +1,57 @@
-"""Under construction."""
+"""Data sources: a generated demo world, LastFM, MovieLens-100K, and generic rows from files.
+
+Declarations only; what they name is imported when a recipe uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polo import Component, hookimpl
+
+
+@hookimpl
+def polo_data_sources() -> Sequence[Component]:
+    """The data sources of this package."""
+    return [
+        Component(
+            name="demo",
+            build="polo_datasets.demo:Demo",
+            options="polo_datasets.options:DemoOptions",
+            summary="a generated world of invented artists whose best possible score is known; needs no files",
+            tags=("generated",),
+        ),
+        Component(
+            name="lastfm",
+            build="polo_datasets.lastfm:LastFM",
+            options="polo_datasets.options:LastFMOptions",
+            summary="LastFM artists: the published S-DPO rows, or the HetRec 2011 archive (downloaded)",
+            source="HetRec 2011 (Cantador et al.); S-DPO rows, arXiv 2406.09215",
+        ),
+        Component(
+            name="ml100k",
+            build="polo_datasets.ml100k:ML100K",
+            options="polo_datasets.options:ML100KOptions",
+            summary="MovieLens-100K with timestamps, leave-last-out",
+            source="Harper & Konstan 2015, doi 10.1145/2827872",
+        ),
+        Component(
+            name="rows",
+            build="polo_datasets.rows:RowsSource",
+            options="polo_datasets.options:RowsOptions",
+            summary="your own JSON, JSONL, CSV or Parquet: rows with candidate lists, or interactions",
+        ),
+    ]
+
+
+@hookimpl
+def polo_baselines() -> Sequence[Component]:
+    """The ceiling of the generated world."""
+    return [
+        Component(
+            name="best_possible",
+            build="polo_datasets.best_possible:BestPossible",
+            summary="the true conditional probability of each candidate given the shown history; data `demo` only",
+            tags=("demo",),
+        ),
+    ]

@@ -1,1 +1,37 @@
-"""Under construction."""
+"""Evaluators: hit ratio, NDCG, MRR and recall over ranked candidate lists.
+
+Declarations only; what they name is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polo import Component, hookimpl
+
+
+@hookimpl
+def polo_evaluators() -> Sequence[Component]:
+    """The evaluators of this package."""
+    return [
+        Component(
+            name="hit_ratio",
+            build="polo_metrics.ranking:HitRatio",
+            options="polo_metrics.options:AtK",
+            summary="how often the target is among the first k",
+        ),
+        Component(
+            name="ndcg",
+            build="polo_metrics.ranking:NDCG",
+            options="polo_metrics.options:AtK",
+            summary="1 / log2(1 + rank of the target) if it is among the first k",
+            source="Järvelin & Kekäläinen 2002, doi 10.1145/582415.582418",
+        ),
+        Component(
+            name="recall",
+            build="polo_metrics.ranking:Recall",
+            options="polo_metrics.options:AtK",
+            summary="share of the relevant items among the first k; with one target the same as hit_ratio",
+        ),
+        Component(name="mrr", build="polo_metrics.ranking:MRR", summary="1 / rank of the target"),
+    ]

@@ -1,1 +1,300 @@
-"""Under construction."""
+"""Samplers, beta schedules and loss heads of the DPO family. Declarations only: nothing heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polo import Component, hookimpl
+
+_LOSS, _BETA, _SAMPLER = "polo_preference.losses", "polo_preference.betas", "polo_preference.samplers"
+_LOSS_OPTIONS = "polo_preference.options.losses"
+_BETA_OPTIONS = "polo_preference.options.betas"
+_SAMPLER_OPTIONS = "polo_preference.options.samplers"
+
+
+@hookimpl
+def polo_loss_heads() -> Sequence[Component]:
+    """From scores to a loss of each row."""
+    return [
+        Component(
+            name="sft",
+            build=f"{_LOSS}.sft:Sft",
+            options=f"{_LOSS_OPTIONS}:SftOptions",
+            summary="negative log-likelihood of the chosen title",
+        ),
+        Component(
+            name="dpo",
+            build=f"{_LOSS}.dpo:Dpo",
+            options=f"{_LOSS_OPTIONS}:PairOptions",
+            summary="logistic loss of each pair's log-ratio margin",
+            source="DPO, arXiv 2305.18290, eq. 7",
+        ),
+        Component(
+            name="cdpo",
+            build=f"{_LOSS}.cdpo:Cdpo",
+            options=f"{_LOSS_OPTIONS}:SmoothedOptions",
+            summary="DPO with label smoothing",
+            source="cDPO, a note by E. Mitchell, 2023",
+        ),
+        Component(
+            name="robust_dpo",
+            build=f"{_LOSS}.robust_dpo:RobustDpo",
+            options=f"{_LOSS_OPTIONS}:SmoothedOptions",
+            summary="DPO, unbiased under swapped labels",
+            source="Robust DPO, arXiv 2403.00409",
+        ),
+        Component(
+            name="ipo",
+            build=f"{_LOSS}.ipo:Ipo",
+            options=f"{_LOSS_OPTIONS}:LengthOptions",
+            summary="squared distance of the margin from 1 / (2 beta)",
+            source="IPO, arXiv 2310.12036, eq. 17",
+        ),
+        Component(
+            name="hinge",
+            build=f"{_LOSS}.hinge:Hinge",
+            options=f"{_LOSS_OPTIONS}:PairOptions",
+            summary="hinge loss of the margin",
+            source="SLiC-HF, arXiv 2305.10425",
+        ),
+        Component(
+            name="simpo",
+            build=f"{_LOSS}.simpo:Simpo",
+            options=f"{_LOSS_OPTIONS}:SimpoOptions",
+            summary="length-normalised, with a target margin, without a reference",
+            source="SimPO, arXiv 2405.14734, eq. 6",
+        ),
+        Component(
+            name="cpo",
+            build=f"{_LOSS}.cpo:Cpo",
+            options=f"{_LOSS_OPTIONS}:CpoOptions",
+            summary="DPO against a uniform reference, plus likelihood",
+            source="CPO, arXiv 2401.08417, eq. 3",
+        ),
+        Component(
+            name="orpo",
+            build=f"{_LOSS}.orpo:Orpo",
+            options=f"{_LOSS_OPTIONS}:PairOptions",
+            summary="likelihood plus an odds ratio, without a reference",
+            source="ORPO, arXiv 2403.07691, eq. 6",
+        ),
+        Component(
+            name="kto",
+            build=f"{_LOSS}.kto:Kto",
+            options=f"{_LOSS_OPTIONS}:KtoOptions",
+            summary="each title by itself against the mean divergence",
+            source="KTO, arXiv 2402.01306, eq. 7",
+        ),
+        Component(
+            name="dpop",
+            build=f"{_LOSS}.dpop:Dpop",
+            options=f"{_LOSS_OPTIONS}:DpopOptions",
+            summary="DPO that keeps the chosen title likely",
+            source="DPO-Positive, arXiv 2402.13228",
+        ),
+        Component(
+            name="rpo",
+            build=f"{_LOSS}.rpo:Rpo",
+            options=f"{_LOSS_OPTIONS}:RpoOptions",
+            summary="DPO plus likelihood",
+            source="Iterative RPO, arXiv 2404.19733",
+        ),
+        Component(
+            name="alpha_dpo",
+            build=f"{_LOSS}.alpha_dpo:AlphaDpo",
+            options=f"{_LOSS_OPTIONS}:AlphaDpoOptions",
+            summary="SimPO whose target margin follows the reference",
+            source="AlphaDPO, arXiv 2410.10148",
+        ),
+        Component(
+            name="dmpo",
+            build=f"{_LOSS}.dmpo:Dmpo",
+            summary="one margin against the mean of all negatives",
+            source="DMPO, arXiv 2405.16127",
+        ),
+        Component(
+            name="sdpo",
+            build=f"{_LOSS}.sdpo:Sdpo",
+            summary="softmax of the chosen against all negatives",
+            source="S-DPO, arXiv 2406.09215, eq. 8",
+        ),
+        Component(
+            name="sdpo_sampled",
+            build=f"{_LOSS}.sdpo:SdpoSampled",
+            summary="sdpo with negatives weighted by how they were drawn",
+            source="S-DPO with sampled-softmax weights",
+        ),
+        Component(
+            name="mppo",
+            build=f"{_LOSS}.mppo:Mppo",
+            options=f"{_LOSS_OPTIONS}:MppoOptions",
+            summary="probabilities as rewards, without a reference",
+            source="MPPO, arXiv 2412.15244, as trained in arXiv 2605.00327",
+        ),
+        Component(
+            name="apo_zero",
+            build=f"{_LOSS}.apo_zero:ApoZero",
+            options=f"{_LOSS_OPTIONS}:PairOptions",
+            summary="chosen up, rejected down, each against the reference",
+            source="APO, arXiv 2408.06266, eq. 7",
+        ),
+        Component(
+            name="apo_down",
+            build=f"{_LOSS}.apo_down:ApoDown",
+            options=f"{_LOSS_OPTIONS}:PairOptions",
+            summary="both down, the rejected one faster",
+            source="APO, arXiv 2408.06266, eq. 8",
+        ),
+        Component(
+            name="nca",
+            build=f"{_LOSS}.nca:Nca",
+            options=f"{_LOSS_OPTIONS}:PairOptions",
+            summary="rewards as independent classifiers against the reference",
+            source="NCA, arXiv 2402.05369",
+        ),
+        Component(
+            name="exo",
+            build=f"{_LOSS}.exo:Exo",
+            options=f"{_LOSS_OPTIONS}:ExoOptions",
+            summary="reverse KL divergence to smoothed preferences",
+            source="EXO, arXiv 2402.00856, eq. 16",
+        ),
+        Component(
+            name="sppo",
+            build=f"{_LOSS}.sppo:Sppo",
+            options=f"{_LOSS_OPTIONS}:PairOptions",
+            summary="each log-ratio regressed to 1 / (2 beta)",
+            source="SPPO, arXiv 2405.00675",
+        ),
+        Component(
+            name="discopop",
+            build=f"{_LOSS}.discopop:Discopop",
+            options=f"{_LOSS_OPTIONS}:DiscopopOptions",
+            summary="logistic for small, exponential for large margins",
+            source="DiscoPOP, arXiv 2406.08414, eq. 5",
+        ),
+        Component(
+            name="bco",
+            build=f"{_LOSS}.bco:Bco",
+            options=f"{_LOSS_OPTIONS}:BcoOptions",
+            summary="chosen and rejected against a running mean reward",
+            source="BCO, arXiv 2404.04656",
+        ),
+        Component(
+            name="sum",
+            build=f"{_LOSS}.sum:build",
+            options=f"{_LOSS_OPTIONS}:SumOptions",
+            summary="weighted sum of heads",
+        ),
+    ]
+
+
+@hookimpl
+def polo_beta_schedules() -> Sequence[Component]:
+    """Strength of each negative."""
+    return [
+        Component(
+            name="fixed",
+            build=f"{_BETA}.fixed:Fixed",
+            options=f"{_BETA_OPTIONS}:FixedOptions",
+            summary="the same strength, always",
+        ),
+        Component(
+            name="linear",
+            build=f"{_BETA}.schedules:Linear",
+            options=f"{_BETA_OPTIONS}:ScheduleOptions",
+            summary="from start to end in a straight line",
+        ),
+        Component(
+            name="cosine",
+            build=f"{_BETA}.schedules:Cosine",
+            options=f"{_BETA_OPTIONS}:ScheduleOptions",
+            summary="from start to end on half a cosine",
+        ),
+        Component(
+            name="batch_dynamic",
+            build=f"{_BETA}.batch_dynamic:BatchDynamic",
+            options=f"{_BETA_OPTIONS}:BatchDynamicOptions",
+            summary="follows the batch's mean margin; drops unusual pairs",
+            source="beta-DPO, arXiv 2407.08639",
+        ),
+    ]
+
+
+@hookimpl
+def polo_negative_samplers() -> Sequence[Component]:
+    """Which negatives are scored, and which enter the loss."""
+    return [
+        Component(
+            name="uniform",
+            build=f"{_SAMPLER}.uniform:Uniform",
+            options=f"{_SAMPLER_OPTIONS}:UniformOptions",
+            summary="uniformly from the row's list or the catalogue",
+        ),
+        Component(
+            name="popularity",
+            build=f"{_SAMPLER}.popularity:Popularity",
+            options=f"{_SAMPLER_OPTIONS}:PopularityOptions",
+            summary="popular items more often",
+        ),
+        Component(
+            name="in_batch",
+            build=f"{_SAMPLER}.in_batch:InBatch",
+            options=f"{_SAMPLER_OPTIONS}:InBatchOptions",
+            summary="other rows' targets",
+            tags=("batchwise",),
+        ),
+        Component(
+            name="catalogue",
+            build=f"{_SAMPLER}.catalogue:Catalogue",
+            options=f"{_SAMPLER_OPTIONS}:CatalogueOptions",
+            summary="every item",
+        ),
+        Component(
+            name="hard",
+            build=f"{_SAMPLER}.hard:Hard",
+            options=f"{_SAMPLER_OPTIONS}:SelectOptions",
+            summary="the n that the policy scores highest",
+            source="DNS, Zhang et al., SIGIR 2013",
+            tags=("wrapper",),
+        ),
+        Component(
+            name="dns",
+            build=f"{_SAMPLER}.dns:Dns",
+            options=f"{_SAMPLER_OPTIONS}:DnsOptions",
+            summary="k of the m best scored of a pool, chosen before training on them",
+            source="DNS(M, N), arXiv 2302.03472",
+            tags=("wrapper",),
+        ),
+        Component(
+            name="softmax",
+            build=f"{_SAMPLER}.softmax:Softmax",
+            options=f"{_SAMPLER_OPTIONS}:SoftmaxOptions",
+            summary="n by chance, higher scored more often",
+            source="arXiv 2302.03472",
+            tags=("wrapper",),
+        ),
+        Component(
+            name="curriculum",
+            build=f"{_SAMPLER}.curriculum:Curriculum",
+            options=f"{_SAMPLER_OPTIONS}:SelectOptions",
+            summary="from low to high scores over the stage",
+            tags=("wrapper",),
+        ),
+        Component(
+            name="self_play",
+            build=f"{_SAMPLER}.self_play:SelfPlay",
+            options=f"{_SAMPLER_OPTIONS}:SelfPlayOptions",
+            summary="the policy's own predictions of an earlier epoch",
+            source="SPRec, arXiv 2412.09243",
+            tags=("wrapper",),
+        ),
+        Component(
+            name="noisy",
+            build=f"{_SAMPLER}.noisy:Noisy",
+            options=f"{_SAMPLER_OPTIONS}:NoisyOptions",
+            summary="plants items the user likes: for studies of robustness",
+            source="noise study of arXiv 2506.15120",
+            tags=("wrapper",),
+        ),
+    ]

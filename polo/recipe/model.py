@@ -78,8 +78,6 @@ class Evaluate:
     split: Literal["valid", "test"] = "test"
     #: evaluate this many rows, drawn by the seed; all if not given
     rows: Annotated[int, Ge(1)] | None = None
-    #: flat tokens of one forward pass
-    tokens_per_pass: Annotated[int, Ge(1)] = 16384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +122,7 @@ class Resolved:
             ``override``, ``default``).
         profile: the profile that was merged in, or ``None``.
         text: the recipe file as given, ``overrides`` the ``key=value`` words as given.
+        changed: what the profile set, as dotted paths.
     """
 
     recipe: Recipe
@@ -132,3 +131,4 @@ class Resolved:
     profile: str | None
     text: str
     overrides: tuple[str, ...]
+    changed: tuple[str, ...] = ()

@@ -1,0 +1,101 @@
+"""Baselines that count which items go together: item-kNN and a windowed Markov chain.
+
+Both sum an item-to-item table over the shown history; they differ in the table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from polo import PAD, Context, Rows, Sequences, Splits
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+#: how far apart two items of a training pair may stand
+WINDOW: Final = 10
+#: entries of the largest temporary array
+_ENTRIES: Final = 1 << 22
+
+
+def sum_over_history(table: sparse.csr_array, rows: Rows, candidates: IntArray) -> FloatArray:
+    """score(row, c) = sum over h in the shown history of ``table[h, c]``.
+
+    Args:
+        table: ``[n_items, n_items]``.
+        rows: N rows.
+        candidates: int64 ``[N, n]``.
+
+    Returns:
+        float64 ``[N, n]``.
+    """
+    n_items = table.shape[1]
+    out = np.empty(candidates.shape)
+    step = max(1, _ENTRIES // n_items)
+    for start in range(0, len(candidates), step):
+        history = rows.history[start : start + step]
+        row, column = np.nonzero(history != PAD)
+        shown = sparse.csr_array(
+            (np.ones(len(row)), (row, history[row, column])), shape=(len(history), n_items), dtype=np.float64
+        )
+        sums = (shown @ table).toarray()
+        out[start : start + step] = np.take_along_axis(sums, candidates[start : start + step], axis=1)
+    return out
+
+
+def cosine_table(sequences: Sequences, n_items: int) -> sparse.csr_array:
+    """cos(i, j) = |users with i and j| / sqrt(|users with i| |users with j|), and 0 for i = j."""
+    owner = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
+    _, user = np.unique(sequences.user, return_inverse=True)
+    has = sparse.coo_array(
+        (np.ones(len(owner)), (user[owner], sequences.items)), shape=(len(sequences), n_items)
+    ).tocsr()
+    has.data[:] = 1.0  # an item that a user took twice still counts as one user
+    count = np.asarray(has.sum(axis=0)).ravel()
+    scale = sparse.dia_array((1 / np.sqrt(np.maximum(count, 1))[None, :], [0]), shape=(n_items, n_items))
+    table = sparse.csr_array(scale @ (has.T @ has) @ scale)
+    table.setdiag(0.0)
+    return table
+
+
+def markov_table(sequences: Sequences, n_items: int, window: int = WINDOW) -> sparse.csr_array:
+    """table[h, c] = sum over training pairs (h before c in one sequence, d <= window steps apart) of 1/d."""
+    items, total = sequences.items, len(sequences.items)
+    owner = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
+    table = sparse.csr_array((n_items, n_items), dtype=np.float64)
+    for distance in range(1, min(window, total - 1) + 1):
+        same = owner[distance:] == owner[:-distance]
+        before, after = items[:-distance][same], items[distance:][same]
+        weight = np.full(len(before), 1 / distance)
+        table = table + sparse.coo_array((weight, (before, after)), shape=(n_items, n_items)).tocsr()
+    return table
+
+
+class ItemKNN:
+    """score(c) = sum over the shown history of cos(h, c), all neighbours counted."""
+
+    def __init__(self, options: None, context: Context) -> None:
+        self._table = sparse.csr_array((0, 0))
+
+    def fit(self, splits: Splits) -> None:
+        self._table = cosine_table(splits.sequences, len(splits.items))
+
+    def score(self, rows: Rows, candidates: IntArray) -> FloatArray:
+        return sum_over_history(self._table, rows, candidates)
+
+
+class Markov:
+    """score(c) = sum over the shown history of count[h -> c]; a training pair d <= 10 steps apart adds 1/d."""
+
+    def __init__(self, options: None, context: Context) -> None:
+        self._table = sparse.csr_array((0, 0))
+
+    def fit(self, splits: Splits) -> None:
+        self._table = markov_table(splits.sequences, len(splits.items))
+
+    def score(self, rows: Rows, candidates: IntArray) -> FloatArray:
+        return sum_over_history(self._table, rows, candidates)

@@ -1,0 +1,78 @@
+"""Adapters on disk, in the form that peft and vLLM read. Knows files; knows no data and no engine."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerBase
+
+from polo import InputError
+from polo_causal_lm.quiet import quiet
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Adapter weights, adapter config and tokenizer into ``folder``."""
+    with quiet():
+        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+    tokenizer.save_pretrained(str(folder))
+    # peft adds an empty model card, which says nothing true about this model.
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def load_adapter(model: PeftModel, folder: Path) -> None:
+    """Adapter weights from ``folder`` into the adapters that ``model`` has.
+
+    Raises:
+        InputError: if a file is missing, damaged, or was made with other adapters.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise InputError(f"{folder} has no {WEIGHTS}", where=str(folder), fix="give a folder that a run has saved")
+    try:
+        state = load_file(str(path))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} cannot be read: {error}", where=str(folder), fix="use another checkpoint") from error
+    _check_config(model, folder)
+    mine = get_peft_model_state_dict(model, save_embedding_layers=False)
+    odd = sorted(set(state) ^ set(mine)) or [k for k in mine if state[k].shape != mine[k].shape]
+    if odd:
+        raise InputError(
+            f"{path} holds other adapters than the policy has ({len(odd)} differ, such as {odd[0]})",
+            where=str(folder),
+            fix="use the base and the `lora` options that it was trained with",
+        )
+    set_peft_model_state_dict(model, state)
+
+
+def _check_config(model: PeftModel, folder: Path) -> None:
+    path = folder / CONFIG
+    if not path.is_file():
+        return
+    mine: Any = model.peft_config["default"]
+    try:
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        scales = (theirs["lora_alpha"] / theirs["r"], mine.lora_alpha / mine.r)
+    except (ValueError, KeyError, ZeroDivisionError) as error:
+        raise InputError(f"{path} is no adapter config", where=str(folder), fix="use another checkpoint") from error
+    if scales[0] != scales[1]:
+        raise InputError(
+            f"{path} scales its adapters by {scales[0]:g}, the policy by {scales[1]:g}",
+            where=str(folder),
+            fix="use the `lora` options that it was trained with",
+        )
+
+
+def export_merged(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Base and adapters as one plain model: ``W + (alpha / r) B A``. Works on a copy."""
+    with quiet():
+        merged = copy.deepcopy(model).merge_and_unload(safe_merge=True)
+        merged.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))

@@ -1,0 +1,64 @@
+"""Which engine a model gets, and why. Knows what each needs of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+
+from polo import InputError
+from polo_causal_lm.engines.base import Engine, causal_lm
+from polo_causal_lm.engines.masks import layer_windows, reaches
+from polo_causal_lm.engines.naive import Naive
+from polo_causal_lm.engines.packed import Packed
+from polo_causal_lm.engines.split import Split, enable_split
+
+Wanted = Literal["auto", "naive", "packed", "split"]
+
+
+def choose_engine(wanted: Wanted, model: torch.nn.Module, max_tokens: int) -> tuple[Engine, str]:
+    """The engine and the reason, one sentence.
+
+    Args:
+        wanted: what the recipe asks for; ``auto`` takes ``split`` where it can, else ``packed``, else ``naive``.
+        model: the (peft) model.
+        max_tokens: longest prompt with title, which decides whether sliding windows matter.
+
+    Raises:
+        InputError: if the recipe asks for an engine that the model rules out.
+    """
+    lm = causal_lm(model)
+    config: Any = lm.config.get_text_config()
+    windows = layer_windows(config)
+    against_packed = "" if windows is not None else f"the model has layers of kinds {sorted(set(config.layer_types))}"
+    against_split = against_packed or _against_split(config, windows or {}, max_tokens)
+    if wanted == "naive":
+        return Naive(), "the recipe asks for it"
+    if wanted == "packed" or (wanted == "auto" and against_split):
+        if against_packed:
+            return _refuse_or_naive(wanted, against_packed)
+        reason = "the recipe asks for it" if wanted == "packed" else f"`split` is ruled out: {against_split}"
+        return Packed(config, windows or {}, lm.dtype), reason
+    if against_split:
+        raise InputError(f"engine `split` is ruled out: {against_split}", where="policy.engine", fix="use `auto`")
+    enable_split(lm)
+    fits = "sdpa attention, no soft cap, no window shorter than max_tokens"
+    return Split(), "the recipe asks for it" if wanted == "split" else fits
+
+
+def _against_split(config: Any, windows: Mapping[str, int | None], max_tokens: int) -> str:
+    attention = config._attn_implementation  # noqa: SLF001 - the only place where transformers keeps it
+    if attention not in ("sdpa", Split.attention):
+        return f"attention is {attention!r}, not 'sdpa'"
+    if getattr(config, "attn_logit_softcapping", None) is not None:
+        return "attention logits are soft-capped"
+    if not reaches(windows, max_tokens):
+        return f"a sliding window is shorter than max_tokens ({max_tokens})"
+    return ""
+
+
+def _refuse_or_naive(wanted: Wanted, against: str) -> tuple[Engine, str]:
+    if wanted == "packed":
+        raise InputError(f"engine `packed` is ruled out: {against}", where="policy.engine", fix="use `auto`")
+    return Naive(), f"`packed` and `split` are ruled out: {against}"

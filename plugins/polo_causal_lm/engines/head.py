@@ -1,0 +1,100 @@
+"""Log-probabilities at scored positions only. Knows hidden states and the head; knows no layout.
+
+log p(t) = z[t] - logsumexp(z), z = head(h), soft-capped where the model does that; in float32 at least.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from polo_causal_lm.engines.base import Scored, causal_lm
+
+#: rows of logits at a time; more are made again in the backward pass (bounds memory at 2048 x vocabulary)
+CHUNK = 2048
+
+
+class _Picked(torch.autograd.Function):
+    """log-softmax at picked places. Keeps one buffer of the logits' size, where autograd's own chain keeps three."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Float[Tensor, "r v"], state: Int[Tensor, " m"], token: Int[Tensor, " m"]
+    ) -> Float[Tensor, " m"]:
+        normaliser = torch.logsumexp(logits, dim=-1)
+        ctx.save_for_backward(logits, normaliser, state, token)
+        return logits[state, token] - normaliser[state]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Float[Tensor, " m"]) -> tuple[Tensor, None, None]:
+        logits, normaliser, state, token = ctx.saved_tensors
+        total = torch.zeros_like(normaliser).index_add_(0, state, grad)
+        out = (logits - normaliser[:, None]).exp_().mul_(-total[:, None])
+        out.index_put_((state, token), grad, accumulate=True)
+        return out, None, None
+
+
+def picked_logps(
+    logits: Float[Tensor, "r v"], state: Int[Tensor, " m"], token: Int[Tensor, " m"]
+) -> Float[Tensor, " m"]:
+    """``log_softmax(logits)[state, token]``, in float32 at least.
+
+    Args:
+        logits: any float type.
+        state: rows to read.
+        token: columns to read.
+
+    Example:
+        >>> picked_logps(torch.zeros(1, 4), torch.tensor([0, 0]), torch.tensor([1, 2])).exp().tolist()
+        [0.25, 0.25]
+    """
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    out: Tensor = _Picked.apply(wide, state, token)
+    return out
+
+
+def head_logps(model: nn.Module, states: Float[Tensor, "tokens h"], scored: Scored) -> Float[Tensor, "b n"]:
+    """Scores from hidden states: the head on scored states, then sums over each title's tokens.
+
+    Args:
+        model: the (peft) model, for its head.
+        states: hidden states of all tokens of the pass, flat.
+        scored: which of them predict what.
+    """
+    lm = causal_lm(model)
+    head, cap = lm.get_output_embeddings(), getattr(lm.config, "final_logit_softcapping", None)
+
+    def part(rows: Tensor, state: Tensor, token: Tensor) -> Tensor:
+        logits = head(rows)
+        if cap is not None:
+            logits = torch.tanh(logits / cap) * cap
+        return picked_logps(logits, state, token)
+
+    rows = states[scored.states]
+    if len(rows) <= CHUNK:
+        logps = part(rows, scored.state, scored.token)
+    else:
+        logps = _chunked(part, rows, scored)
+    return sum_slots(logps, scored.slots)
+
+
+def _chunked(part: Any, rows: Tensor, scored: Scored) -> Tensor:
+    # `state` ascends, so the scored tokens of a chunk of rows are a slice too.
+    starts = torch.arange(0, len(rows) + CHUNK, CHUNK, device=rows.device)
+    edges = torch.searchsorted(scored.state, starts).tolist()
+    parts = []
+    for c, (low, high) in enumerate(itertools.pairwise(edges)):
+        chunk = rows[c * CHUNK : (c + 1) * CHUNK]
+        inside = scored.state[low:high] - c * CHUNK
+        parts.append(checkpoint(part, chunk, inside, scored.token[low:high], use_reentrant=False))
+    return torch.cat(parts)
+
+
+def sum_slots(logps: Float[Tensor, " m"], slots: Int[Tensor, "b n length"]) -> Float[Tensor, "b n"]:
+    """Sums ``logps`` over the places in ``slots``; place M (one past the end) counts 0. Same order on every device."""
+    return torch.cat([logps, logps.new_zeros(1)])[slots].sum(-1)

@@ -1,0 +1,111 @@
+"""Engine ``split``: all rows of a pass in one flat row without padding; attention in two parts.
+
+    prompt 0 | titles of 0 | prompt 1 | titles of 1 | ...
+
+Every linear layer sees one dense matrix. Inside attention, a prompt's queries meet the prompt's keys on the causal
+kernel without a mask, and its titles' queries meet prompt and titles under a small mask. The function is registered
+with transformers' public attention interface and reads the layout from a forward argument; a forward without that
+argument is plain ``sdpa``, so generation and the naive form work on the same model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from polo_causal_lm.engines.attention import Batched, FlatAttention, RowByRow, Span
+from polo_causal_lm.engines.base import IntArray, Layout, Picks, hidden_states
+from polo_causal_lm.engines.head import head_logps
+from polo_causal_lm.text import Encoded
+
+
+class Split:
+    """Flat rows, split attention.
+
+    Args:
+        attend: how attention is called; ``None`` takes :class:`Batched` on a GPU and :class:`RowByRow` elsewhere.
+    """
+
+    name = "split"
+    #: the name under which the attention function is registered
+    attention = "polo_split"
+
+    def __init__(self, attend: type[RowByRow] | type[Batched] | None = None) -> None:
+        self.attend = attend
+
+    def layout(self, encoded: Encoded, device: torch.device) -> Layout:
+        picks = Picks(len(encoded), len(encoded.titles[0]))
+        ids: list[IntArray] = []
+        positions: list[IntArray] = []
+        spans: list[Span] = []
+        at = 0
+        for b, (prompt, titles) in enumerate(zip(encoded.prompts, encoded.titles, strict=True)):
+            start, at = at, at + len(prompt)
+            middle = at
+            ids.append(prompt)
+            positions.append(np.arange(len(prompt)))
+            picks.prompt(at - 1, b, titles)
+            for j, title in enumerate(titles):
+                ids.append(title[:-1])
+                positions.append(len(prompt) + np.arange(len(title) - 1))
+                picks.title(at, b, j, title)
+                at += len(title) - 1
+            spans.append(Span(start, middle, at, np.array([len(title) - 1 for title in titles])))
+        flat, where = (torch.from_numpy(np.concatenate(x))[None].to(device) for x in (ids, positions))
+        # Any 4-D mask is handed through as it is; the attention function does not read it. Without one, transformers
+        # would build a mask of its own for the whole flat row.
+        unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+        attend = self.attend or (Batched if device.type == "cuda" else RowByRow)
+        return Layout(flat, where, unread, picks.done(device), {"polo_attention": attend(spans, device)})
+
+    def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
+        return head_logps(model, hidden_states(model, layout), layout.scored)
+
+    def cost(self, prompts: IntArray, titles: float, n: int) -> IntArray:
+        cost: IntArray = np.ceil(prompts + n * (titles - 1)).astype(np.int64)
+        return cost
+
+
+def enable_split(lm: Any) -> None:
+    """Registers the attention function and makes a transformers model use it."""
+    AttentionInterface.register(Split.attention, split_attention)
+    AttentionMaskInterface.register(Split.attention, sdpa_mask)
+    lm.set_attn_implementation(Split.attention)
+
+
+def split_attention(
+    module: nn.Module,
+    query: Float[Tensor, "b h t d"],
+    key: Float[Tensor, "b hkv s d"],
+    value: Float[Tensor, "b hkv s d"],
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Float[Tensor, "b t h d"], None]:
+    """Attention in transformers' calling convention (which is why further keywords are taken).
+
+    Args:
+        module: the attention layer.
+        query, key, value: rotated already.
+        attention_mask: not read where ``polo_attention`` is given.
+        dropout, scaling: as the layer says.
+        kwargs: ``polo_attention`` (from :class:`Split`), and what other attention functions take.
+    """
+    flat: FlatAttention | None = kwargs.pop("polo_attention", None)
+    if flat is None:
+        output: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+        return output
+    heads = query.shape[1] // key.shape[1]
+    if heads > 1:
+        key, value = key.repeat_interleave(heads, dim=1), value.repeat_interleave(heads, dim=1)
+    return flat.attend(query, key, value, dropout, scaling).transpose(1, 2).contiguous(), None

@@ -1,0 +1,114 @@
+"""From a folder or hub id to a frozen model with trainable adapters. Knows transformers and peft; knows no data.
+
+Code that comes with a model is never run (``trust_remote_code`` is never set) and weights are read as safetensors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from polo import InputError
+from polo_causal_lm.options import LoraOptions
+from polo_causal_lm.quiet import quiet
+
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_WHERE = "policy.base"
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that is no base model, naming what it lacks.
+
+    Raises:
+        InputError: if there is no such folder, or config, weights or tokenizer are missing.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}", where=_WHERE, fix="give a folder or a hub id that exists")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} has no config.json", where=_WHERE, fix="point it at a model in Hugging Face form")
+    if not any((folder / name).is_file() for name in _WEIGHTS):
+        hint = "convert its weights to safetensors" if list(folder.glob("*.bin")) else "complete the download"
+        raise InputError(f"{folder} has no weights (model.safetensors)", where=_WHERE, fix=hint)
+    if not any((folder / name).is_file() for name in _TOKENIZER):
+        raise InputError(
+            f"{folder} has no tokenizer (tokenizer.json)", where=_WHERE, fix="save the tokenizer beside it"
+        )
+
+
+def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or hub id; padding falls back on the end token."""
+    tokenizer = _read(path, lambda: AutoTokenizer.from_pretrained(path, revision=revision))
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(path: str, dtype: torch.dtype, revision: str | None = None) -> Any:
+    """The causal LM of a folder or hub id, in ``dtype``, in evaluation mode.
+
+    ``sdpa`` attention unless the model soft-caps its attention logits, which ``sdpa`` cannot do.
+    """
+    config = _read(path, lambda: AutoConfig.from_pretrained(path, revision=revision))
+    text = config.get_text_config()
+    capped = getattr(text, "attn_logit_softcapping", None) is not None
+    attention = {"attn_implementation": "eager"} if capped else {}
+    return _read(
+        path,
+        lambda: AutoModelForCausalLM.from_pretrained(
+            path, revision=revision, dtype=dtype, use_safetensors=True, **attention
+        ),
+    )
+
+
+def _read(path: str, load: Any) -> Any:
+    try:
+        with quiet():
+            return load()
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        local = Path(path).is_dir()
+        fix = (
+            "check that the folder is a complete model in Hugging Face form"
+            if local
+            else "check the id and the network (with HF_HUB_OFFLINE=1 only cached models load; some need a login), "
+            "or give a local folder"
+        )
+        raise InputError(f"cannot load {path!r}: {first}", where=_WHERE, fix=fix) from error
+
+
+def enable_checkpointing(model: Any, *, reentrant: bool = False) -> None:
+    """Recompute each layer's activations in the backward pass (while training only)."""
+    # The old name warns since transformers 5.22 and goes with version 6; before, there was no other.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": reentrant})
+
+
+def add_lora(model: Any, options: LoraOptions) -> PeftModel:
+    """Freezes ``model`` and gives it trainable adapters, in float32 at least.
+
+    Raises:
+        InputError: if ``options.targets`` matches no module.
+    """
+    targets = options.targets if isinstance(options.targets, str) else list(options.targets)
+    config = LoraConfig(
+        r=options.r,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with quiet():
+            return get_peft_model(model, config)
+    except ValueError as error:
+        names = {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
+        raise InputError(
+            f"LoRA targets {options.targets!r} match nothing that can have an adapter: {str(error).splitlines()[0]}",
+            where="policy.lora.targets",
+            fix=f"use `all-linear`, or some of: {', '.join(sorted(names))}",
+        ) from error

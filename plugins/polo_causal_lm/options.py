@@ -1,0 +1,98 @@
+"""Options of the causal-LM policy and its bases. Knows types, bounds and defaults; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+from polo import Ref
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraOptions:
+    """Low-rank adapters (LoRA, arXiv 2106.09685), by peft."""
+
+    #: rank of each adapter
+    r: Annotated[int, Ge(1)] = 8
+    #: the adapter's output is scaled by alpha / r
+    alpha: Annotated[float, Gt(0)] = 32.0
+    #: dropout on the adapter's input while training
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    #: which modules get one: every linear layer but the head, or names as peft matches them (such as ``q_proj``)
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptOptions:
+    """What the prompt says."""
+
+    #: ``shown``: the row's candidates stand in the prompt, so only they can be scored; ``hidden``: any item can be
+    candidates: Literal["shown", "hidden"] = "hidden"
+    #: the line before the history
+    header: Annotated[str, MinLen(1)] = "Titles in the order in which one person chose them:"
+    #: the line before the candidates, if they are shown
+    candidates_header: Annotated[str, MinLen(1)] = "The last title of the list below is one of these:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalLMOptions:
+    """A causal language model with LoRA adapters that scores titles by their log-probability after a prompt."""
+
+    #: the model to start from: a base component, or a plain string: a Hugging Face hub id or a local folder
+    base: str | Ref["base"]
+    #: the adapters that are trained; everything else is frozen
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    #: what the prompt says
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    #: how candidates are laid out in a pass: ``auto`` takes the fastest form that the model allows
+    engine: Literal["auto", "naive", "packed", "split"] = "auto"
+    #: longest prompt with its longest title, in tokens; longer rows are dropped, counted and named, never truncated
+    max_tokens: Annotated[int, Ge(8)] = 512
+    #: recompute activations in the backward pass: less memory, more time
+    checkpointing: bool = False
+    #: compare the engine with the naive form on two rows before anything is trained
+    self_check: bool = True
+    #: type of the frozen weights; ``auto``: bfloat16 on a GPU, float32 on a CPU. Adapters are never below float32
+    dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubOptions:
+    """A model that exists already."""
+
+    #: a Hugging Face hub id such as ``meta-llama/Llama-3.2-1B``, or a local folder
+    id: Annotated[str, MinLen(1)]
+    #: branch, tag or commit on the hub
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyLMOptions:
+    """A small Llama with a tokenizer of its own, both made from the training split; cached by fingerprint."""
+
+    #: width of the model
+    hidden: Annotated[int, Ge(16)] = 128
+    #: how many decoder layers
+    layers: Annotated[int, Ge(1)] = 3
+    #: attention heads; ``hidden`` must be a multiple of twice this
+    heads: Annotated[int, Ge(1)] = 4
+    #: tokens of the byte-level BPE vocabulary (259 are bytes and marks); enough makes most titles one to three tokens
+    vocab: Annotated[int, Ge(300)] = 8192
+    #: passes over the training sequences
+    epochs: Annotated[int, Ge(1)] = 30
+    #: peak learning rate of AdamW, reached after the warm-up, then cosine to a tenth
+    lr: Annotated[float, Gt(0)] = 3e-3
+    #: weight decay of AdamW, on matrices only
+    weight_decay: Annotated[float, Ge(0)] = 0.1
+    #: share of the steps over which the learning rate rises
+    warmup: Annotated[float, Ge(0), Le(1)] = 0.05
+    #: tokens of one optimiser step, at most
+    batch_tokens: Annotated[int, Ge(64)] = 2048
+    #: most titles of one training window
+    window: Annotated[int, Ge(2)] = 20
+    #: dropout on embeddings and on the output of every attention and feed-forward block
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    #: share of titles left out at random, anew in each epoch, so that neighbours are also learnt at a distance
+    skip: Annotated[float, Ge(0), Lt(1)] = 0.1

@@ -1,0 +1,201 @@
+"""The policy ``causal_lm``: how likely a language model finds each title after a prompt. Ties the parts together.
+
+score(row, item) = sum of log p(token | prompt, tokens before) over `` " " + title`` and the end token, in nats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from polo import Context, InputError, Rows, Splits
+from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
+from polo_causal_lm.bases import Hub, TemplateAware
+from polo_causal_lm.engines.base import Layout, causal_lm
+from polo_causal_lm.engines.check import check_engine
+from polo_causal_lm.engines.choose import choose_engine
+from polo_causal_lm.generation import generate_titles
+from polo_causal_lm.loading import add_lora, check_folder, enable_checkpointing, load_model, load_tokenizer
+from polo_causal_lm.module import CandidateScorer
+from polo_causal_lm.options import CausalLMOptions, HubOptions
+from polo_causal_lm.template import Template
+from polo_causal_lm.text import Texts
+
+IntArray = npt.NDArray[np.int64]
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+class CausalLM:
+    """A causal LM with LoRA adapters; follows :class:`polo.protocols.Policy`.
+
+    Attributes:
+        module: what is trained; may be replaced by a wrapped one (DDP, FSDP), which is then what ``score`` calls.
+        engine_reason: why the engine is the one it is, one sentence.
+        base_path: folder of the base model.
+    """
+
+    unit: Literal["logprob"] = "logprob"
+
+    def __init__(self, options: CausalLMOptions, context: Context) -> None:
+        if context.splits is None:
+            raise InputError("causal_lm needs data", where="policy", fix="use it in a recipe with data")
+        self.options, self.context = options, context
+        splits = context.splits
+        shown = options.prompt.candidates == "shown"
+        self.pool: Literal["candidates", "catalogue"] = "candidates" if shown else "catalogue"
+        template = Template(
+            header=options.prompt.header,
+            candidates_header=options.prompt.candidates_header,
+            show_candidates=shown,
+        )
+        base = self._base(template)
+        self.base_path = base.path()
+        check_folder(self.base_path)
+        self._base_fingerprint = base.fingerprint()
+        self.texts = Texts(load_tokenizer(str(self.base_path)), splits.items, template)
+        self.dtype = self._dtype()
+        lm = load_model(str(self.base_path), self.dtype)
+        limit = getattr(lm.config.get_text_config(), "max_position_embeddings", None)
+        self.max_tokens = min(options.max_tokens, limit or options.max_tokens)
+        if options.checkpointing:
+            enable_checkpointing(lm)
+        devices = [torch.device(context.device)] if context.device.startswith("cuda") else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(context.seed)
+            self.model = add_lora(lm, options.lora).to(context.device)
+        engine, self.engine_reason = choose_engine(options.engine, self.model, self.max_tokens)
+        self._scorer = CandidateScorer(self.model, engine)
+        self.module: nn.Module = self._scorer
+        if options.self_check and engine.name != "naive":
+            self._self_check(splits)
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine in use: ``naive``, ``packed`` or ``split``."""
+        return self._scorer.engine.name
+
+    @property
+    def tokenizer(self) -> Any:
+        """The base's tokenizer."""
+        return self.texts.tokenizer
+
+    def encode(self, rows: Rows, items: Int[Tensor, "b n"]) -> Layout:
+        """Token ids of rows and items, laid out for one forward pass on the module's device."""
+        device = next(self._scorer.parameters()).device
+        return self._scorer.engine.layout(self.texts.encode(rows, _numbers(items)), device)
+
+    def score(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        """Sums of log-probabilities in nats, float32 (float64 if the model is), on the module's device."""
+        scores: Tensor = self.module(self.encode(rows, items))
+        return scores
+
+    def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
+        """Tokens of each title with its end token, on the device of ``items``."""
+        return torch.from_numpy(self.texts.title_lengths[_numbers(items)]).to(items.device)
+
+    def cost(self, rows: Rows, n: int) -> IntArray:
+        """Flat tokens of each row with ``n`` items of mean length."""
+        return self._scorer.engine.cost(self.prompt_lengths(rows), float(self.texts.title_lengths.mean()), n)
+
+    def prompt_lengths(self, rows: Rows) -> IntArray:
+        """``[B]`` tokens of each prompt."""
+        return np.array([len(ids) for ids in self.texts.prompts(rows)], dtype=np.int64)
+
+    def fits(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """``[B]`` whether a row's prompt with the longest title of the catalogue has at most ``max_tokens`` tokens."""
+        fits: npt.NDArray[np.bool_] = self.prompt_lengths(rows) + self.texts.title_lengths.max() <= self.max_tokens
+        return fits
+
+    def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
+        encoded = self.texts.encode(rows, _numbers(items))
+        keys = []
+        for prompt, titles in zip(encoded.prompts, encoded.titles, strict=True):
+            digest = hashlib.blake2b(prompt.tobytes(), digest_size=16)
+            for title in titles:
+                # Token ids are never negative: a separator that cannot be one.
+                digest.update(b"\xff" * 8 + title.tobytes())
+            keys.append(digest.digest())
+        return keys
+
+    def fingerprint(self) -> str:
+        parts = {
+            "base": self._base_fingerprint,
+            "text": self.texts.fingerprint(),
+            "dtype": str(self.dtype),
+            "engine": self.engine,
+            "lora": asdict(self.options.lora),
+        }
+        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def start_stage(self, name: str) -> None:
+        """Nothing to do."""
+
+    def extra_loss(self) -> None:
+        """None."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The adapters' weights by parameter name, detached; what a checkpoint needs."""
+        return {name: p.detach() for name, p in self._scorer.named_parameters() if p.requires_grad}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Copies what :meth:`state_dict` gave back in."""
+        mine = self.state_dict()
+        if set(mine) != set(state):
+            raise InputError("the state is of other adapters", where="policy", fix="use the options it was made with")
+        with torch.no_grad():
+            for name, value in mine.items():
+                value.copy_(state[name])
+
+    def save(self, folder: Path) -> None:
+        """Adapter in PEFT form, and the tokenizer."""
+        save_adapter(self.model, self.tokenizer, folder)
+
+    def load(self, folder: Path) -> None:
+        load_adapter(self.model, folder)
+
+    def export(self, folder: Path) -> None:
+        """A plain model in Hugging Face form, adapters merged into the weights, and the tokenizer."""
+        export_merged(self.model, self.tokenizer, folder)
+
+    def generate(self, rows: Rows, max_new_tokens: int = 20) -> list[str]:
+        """Greedy completions of the prompts, as text without surrounding space."""
+        return generate_titles(causal_lm(self.model), self.tokenizer, self.texts.prompts(rows), max_new_tokens)
+
+    def _base(self, template: Template) -> Any:
+        chosen = self.options.base
+        base = Hub(HubOptions(id=chosen), self.context) if isinstance(chosen, str) else self.context.build(chosen)
+        if isinstance(base, TemplateAware):
+            base.prepare(template)
+        return base
+
+    def _dtype(self) -> torch.dtype:
+        if self.options.dtype == "auto":
+            return torch.bfloat16 if self.context.device.startswith("cuda") else torch.float32
+        return _DTYPES[self.options.dtype]
+
+    def _self_check(self, splits: Splits) -> None:
+        rows = splits.train if len(splits.train) else splits.test
+        rows = rows[np.arange(min(2, len(rows)))]
+        if not len(rows):
+            return
+        items = np.stack([rows.target, (rows.target + 1) % len(splits.items)], axis=1)
+        if self.pool == "candidates" and rows.candidates is None:
+            rows = rows.with_candidates(items)
+        problem = check_engine(self._scorer, self.texts.encode(rows, items), self.dtype)
+        if problem:
+            self.context.say(f"warning: {problem}; using engine `naive`, which is slow")
+            self.engine_reason = problem
+
+
+def _numbers(items: Tensor) -> IntArray:
+    array: IntArray = items.detach().cpu().numpy()
+    return array

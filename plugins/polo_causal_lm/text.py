@@ -1,0 +1,129 @@
+"""Where text becomes token ids: the only such place. Knows the template and the tokenizer; knows no model.
+
+Prompt ids are made from the prompt as one string (begin mark as the tokenizer has it, never an end mark). A title's ids
+are what `` " " + title`` adds after the bullet that every prompt ends in, then the end token. Both are kept: titles for
+good, prompts by row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from transformers import PreTrainedTokenizerBase
+
+from polo import InputError, ItemTable, Rows
+from polo_causal_lm.template import Template
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """B rows as token ids, before any engine lays them out.
+
+    Args:
+        prompts: B arrays of prompt ids.
+        titles: B lists of n arrays: title ids with the end token.
+    """
+
+    prompts: Sequence[IntArray]
+    titles: Sequence[Sequence[IntArray]]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+
+class Texts:
+    """Token ids of prompts and titles.
+
+    Args:
+        tokenizer: a fast tokenizer with an end token.
+        items: the catalogue.
+        template: the words of the prompt.
+
+    Raises:
+        InputError: if the tokenizer has no end token, or a title has no token.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, items: ItemTable, template: Template) -> None:
+        if tokenizer.eos_token_id is None:
+            raise InputError("the tokenizer has no end token", where="policy.base", fix="use a base with an EOS token")
+        self.tokenizer, self.items, self.template = tokenizer, items, template
+        self.end = int(tokenizer.eos_token_id)
+        self.titles = self._encode_titles()
+        #: tokens of each title, the end token included
+        self.title_lengths = np.array([len(ids) for ids in self.titles], dtype=np.int64)
+        self._prompts: dict[tuple[int, bytes], IntArray] = {}
+
+    def encode(self, rows: Rows, items: IntArray) -> Encoded:
+        """Token ids of ``rows`` with ``items [B, n]``."""
+        return Encoded(self.prompts(rows), [[self.titles[i] for i in row] for row in items])
+
+    def prompts(self, rows: Rows) -> list[IntArray]:
+        """Token ids of each row's prompt."""
+        keys = [self._key(rows, i) for i in range(len(rows))]
+        new = [i for i, key in enumerate(keys) if key not in self._prompts]
+        if new:
+            for i, ids in zip(new, self._ids([self._prompt(rows, i) for i in new], special=True), strict=True):
+                # A few tokenizers close every text with the end token; here the completion does.
+                trimmed = ids[:-1] if ids and ids[-1] == self.end else ids
+                self._prompts[keys[i]] = np.array(trimmed, dtype=np.int64)
+        return [self._prompts[key] for key in keys]
+
+    def fingerprint(self) -> str:
+        """Hash of the template, the tokenizer's behaviour on the catalogue and its vocabulary."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr(self.template).encode())
+        for token, number in sorted(self.tokenizer.get_vocab().items()):
+            digest.update(f"{token}\x1f{number}\x1e".encode("utf-8", "surrogatepass"))
+        for words in self._ids([*self.template.words, self.template.BULLET], special=True):
+            digest.update(np.array([*words, -1], dtype=np.int64).tobytes())
+        for ids in self.titles:
+            digest.update(ids.tobytes())
+        return digest.hexdigest()
+
+    def _key(self, rows: Rows, i: int) -> tuple[int, bytes]:
+        shown = b""
+        if self.template.show_candidates:
+            if rows.candidates is None:
+                raise InputError(
+                    "the prompt shows candidates, but these rows have none",
+                    where="policy.prompt.candidates",
+                    fix="set it to `hidden`, or give the rows candidate lists",
+                )
+            shown = hashlib.blake2b(rows.candidates[i].tobytes(), digest_size=8).digest()
+        return int(rows.id[i]), shown
+
+    def _prompt(self, rows: Rows, i: int) -> str:
+        history = [self.items.titles[h] for h in rows.history_of(i)]
+        shown = self.template.show_candidates and rows.candidates is not None
+        return self.template.prompt(history, [self.items.titles[c] for c in rows.candidates[i]] if shown else ())
+
+    def _encode_titles(self) -> list[IntArray]:
+        texts = [self.template.title(title) for title in self.items.titles]
+        bullet = self._ids([self.template.BULLET], special=False)[0]
+        after = self._ids([self.template.BULLET + text for text in texts], special=False)
+        titles = []
+        for number, (title, text, ids) in enumerate(zip(self.items.titles, texts, after, strict=True)):
+            own = ids[len(bullet) :] if ids[: len(bullet)] == bullet else self._ids([text], special=False)[0]
+            if not title.strip() or not own:
+                raise InputError(
+                    f"item {self.items.ids[number]!r} has a title without tokens: {title!r}",
+                    where="data",
+                    fix="give every item a title",
+                )
+            titles.append(np.array([*own, self.end], dtype=np.int64))
+        return titles
+
+    def _ids(self, texts: list[str], *, special: bool) -> list[list[int]]:
+        # A title may read `</s>`: it is text then, not the mark of that name.
+        encoded: Any = self.tokenizer(
+            texts, add_special_tokens=special, padding=False, truncation=False, split_special_tokens=True
+        )
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids

@@ -1,0 +1,124 @@
+"""Base ``tiny_lm``: makes a small Llama from the training split, once. Knows folders and fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from polo import Context, InputError, Splits, seed_of
+from polo_causal_lm.options import TinyLMOptions
+from polo_causal_lm.quiet import quiet
+from polo_causal_lm.template import Template
+from polo_causal_lm.tiny.tokenizer import train_tokenizer
+from polo_causal_lm.tiny.train import make_model, train
+from polo_causal_lm.tiny.windows import Words
+
+#: part of the fingerprint: raise it when the same options make another model
+_VERSION = 1
+#: position ids that the model can represent; rotary embeddings cost nothing
+_LONGEST = 2048
+
+
+class TinyLM:
+    """A small Llama with its tokenizer, trained on the training sequences in the format of the policy's prompt.
+
+    Example of a recipe::
+
+        policy: {use: causal_lm, base: {use: tiny_lm, epochs: 12}}
+    """
+
+    def __init__(self, options: TinyLMOptions, context: Context) -> None:
+        if options.hidden % (2 * options.heads):
+            raise InputError(
+                f"hidden ({options.hidden}) is no multiple of twice the heads ({options.heads})",
+                where="policy.base.hidden",
+                fix=f"use a multiple of {2 * options.heads}",
+            )
+        self.options, self.context = options, context
+        self._template = Template()
+
+    def prepare(self, template: Template) -> None:
+        """The prompt's words, so that documents are written as prompts are."""
+        self._template = template
+
+    def fingerprint(self) -> str:
+        parts = [_VERSION, asdict(self.options), asdict(self._template), self._splits().fingerprint, self.context.seed]
+        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def path(self) -> Path:
+        """The folder; trains the model if there is none yet. Written under another name first, then renamed."""
+        folder = self.context.cache / "tiny_lm" / self.fingerprint()
+        if folder.is_dir():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            self._make(work)
+            try:
+                os.replace(work, folder)  # noqa: PTH105 - replaces an empty folder too
+            except OSError:
+                if not folder.is_dir():  # else another process was faster: its model is the same
+                    raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return folder
+
+    def _splits(self) -> Splits:
+        if self.context.splits is None:
+            raise InputError(
+                "tiny_lm needs data to learn from", where="policy.base", fix="use it in a recipe with data"
+            )
+        return self.context.splits
+
+    def _make(self, folder: Path) -> None:
+        splits, options, template = self._splits(), self.options, self._template
+        if not len(splits.sequences.items):
+            raise InputError(
+                "there are no training sequences", where="data", fix="use data with sequences, or a hub base"
+            )
+        counts = np.bincount(splits.sequences.items, minlength=len(splits.items))
+        tokenizer = train_tokenizer(splits.items.titles, counts, template, options.vocab)
+        texts = [template.title(title) for title in splits.items.titles]
+        titles = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        words = Words(
+            np.array(tokenizer(template.header)["input_ids"]),
+            np.array(tokenizer(template.BULLET, add_special_tokens=False)["input_ids"]),
+            [np.array(title) for title in titles],
+            int(tokenizer.eos_token_id),
+        )
+        marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+        devices = [torch.device(self.context.device)] if self.context.device.startswith("cuda") else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed_of(self.context.seed, "tiny_lm", "weights"))
+            model = make_model(options, len(tokenizer), marks, _LONGEST)
+            self._say_plan(model, words)
+            train(
+                model,
+                words,
+                splits.sequences,
+                options,
+                seed=self.context.seed,
+                device=self.context.device,
+                pad=int(tokenizer.pad_token_id),
+                track=self.context.track,
+            )
+        with quiet():
+            model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    def _say_plan(self, model: torch.nn.Module, words: Words) -> None:
+        lengths = np.array([len(title) for title in words.titles])
+        items = self._splits().sequences.items
+        parameters = sum(p.numel() for p in model.parameters())
+        self.context.say(
+            f"base tiny_lm: {parameters / 1e6:.1f} M parameters, {len(items):,} training titles of "
+            f"{lengths[items].mean():.1f} tokens on average, {self.options.epochs} epochs"
+        )

@@ -1,0 +1,70 @@
+"""A tokenizer made for one catalogue. Knows titles and how often they occur; knows nothing of models.
+
+Byte-level BPE: any text can be encoded. Separators of the template are cut off first and nothing else is, so merges
+cross spaces inside a title (a popular title becomes one token) and `` " " + title`` has the same tokens in a prompt
+and as a completion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from polo_causal_lm.template import Template
+
+PAD, BOS, EOS = "<pad>", "<s>", "</s>"
+
+
+def train_tokenizer(
+    titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
+) -> PreTrainedTokenizerFast:
+    """Byte-level BPE over titles.
+
+    Args:
+        titles: the catalogue.
+        counts: ``[len(titles)]`` how often each occurs in the training sequences; a title that never does counts once.
+        template: its separators are kept apart, its fixed words are learnt too.
+        vocab: size of the vocabulary, marks and bytes included.
+
+    Example:
+        >>> tokenizer = train_tokenizer(["Abba", "Queen II"], np.array([5, 3]), Template(header="Played:"), 300)
+        >>> tokenizer(" Queen II\\n- Abba", add_special_tokens=False).tokens()
+        ['ĠQueenĠII', 'Ċ-', 'ĠAbba']
+    """
+    raw = Tokenizer(models.BPE())
+    cut = Regex("|".join(re.escape(separator) for separator in template.separators))
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(cut, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab,
+        special_tokens=[PAD, BOS, EOS],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    raw.train_from_iterator(_corpus(titles, counts, template), trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token=PAD, bos_token=BOS, eos_token=EOS)
+
+
+def _corpus(titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template) -> Iterator[str]:
+    # The fixed words stand in every prompt: counted often enough, each line is a single token.
+    often = max(int(counts.max(initial=1)), 2)
+    for words in template.words:
+        yield from [words + template.BULLET + template.MARK] * often
+    for title, count in zip(titles, counts, strict=True):
+        yield from [template.title(title)] * max(int(count), 1)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes it in Hugging Face form."""
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,96 @@
+"""Training documents of the small base model, as token ids. Knows windows over sequences; knows no model.
+
+A document is a prompt with more titles than one: prefix, then for each title the bullet and the title's tokens. Every
+title is trained as the completion of what stands before it: its tokens, then the end token. What follows a title in the
+document is the next bullet, but the label there is the end token, as it is when the title completes a prompt.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from polo import Sequences
+
+IntArray = npt.NDArray[np.int64]
+
+#: label of a position that predicts nothing (what cross entropy ignores)
+NO_LABEL = -100
+
+
+@dataclass(frozen=True)
+class Words:
+    """Token ids of everything that documents are made of.
+
+    Args:
+        prefix: what stands before the first bullet (begin mark, header).
+        bullet: the separator before each title.
+        titles: tokens of each item's title.
+        end: the end token, label of the last token of each title.
+    """
+
+    prefix: IntArray
+    bullet: IntArray
+    titles: Sequence[IntArray]
+    end: int
+
+    def document(self, items: IntArray) -> tuple[IntArray, IntArray]:
+        """Token ids and labels, both ``[T]``.
+
+        Example:
+            >>> words = Words(np.array([1]), np.array([5]), [np.array([7]), np.array([8, 9])], end=2)
+            >>> [x.tolist() for x in words.document(np.array([1, 0]))]
+            [[1, 5, 8, 9, 5, 7], [-100, 8, 9, 2, 7, 2]]
+        """
+        ids, labels = [self.prefix], [np.full(len(self.prefix) + len(self.bullet) - 1, NO_LABEL)]
+        for item in items:
+            title = self.titles[item]
+            ids += [self.bullet, title]
+            labels += [title, np.array([self.end]), np.full(len(self.bullet) - 1, NO_LABEL)]
+        flat = np.concatenate(ids)
+        return flat, np.concatenate(labels)[: len(flat)]
+
+
+def windows(sequences: Sequences, longest: int, skip: float, rng: np.random.Generator) -> Iterator[IntArray]:
+    """One epoch: every sequence cut into windows of at most ``longest`` items, from a random offset.
+
+    Args:
+        sequences: whole training sequences.
+        longest: most items of a window.
+        skip: share of items left out at random before cutting.
+        rng: where offsets and omissions come from.
+    """
+    for s in range(len(sequences)):
+        items = sequences[s]
+        kept = items[rng.random(len(items)) >= skip]
+        cuts = [0, *range(1 + int(rng.integers(longest)), len(kept), longest), len(kept)]
+        for start, stop in itertools.pairwise(cuts):
+            if stop > start:
+                yield kept[start:stop]
+
+
+def batches(
+    documents: Sequence[tuple[IntArray, IntArray]], tokens: int, pad: int, rng: np.random.Generator
+) -> Iterator[tuple[IntArray, IntArray]]:
+    """Padded batches of documents of like length, in random order: ids, labels, both ``[b, T]``, ``b * T <= tokens``.
+
+    Padding is on the right and no label looks at it, so no attention mask is needed.
+    """
+    lengths = np.array([len(ids) for ids, _ in documents])
+    order = np.lexsort((rng.random(len(documents)), lengths))
+    groups: list[list[int]] = [[]]
+    for i in order:
+        if groups[-1] and (len(groups[-1]) + 1) * lengths[i] > tokens:
+            groups.append([])
+        groups[-1].append(int(i))
+    for g in rng.permutation(len(groups)):
+        group = groups[g]
+        width = int(lengths[group].max())
+        ids, labels = np.full((len(group), width), pad), np.full((len(group), width), NO_LABEL)
+        for row, i in enumerate(group):
+            ids[row, : lengths[i]], labels[row, : lengths[i]] = documents[i]
+        yield ids, labels

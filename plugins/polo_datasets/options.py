@@ -1,0 +1,112 @@
+"""Options of the data sources. Holds types, bounds and defaults; reads nothing and imports no array library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """The generated world."""
+
+    #: seed of the world; another seed is another world
+    seed: Annotated[int, Ge(0)] = 0
+    #: how many artists
+    items: Annotated[int, Ge(100), Le(5000)] = 1056
+    #: how many users; each gives one validation row and one test row
+    users: Annotated[int, Ge(10)] = 2400
+    #: shown history at most; the best possible score is exact from 10 on
+    history: Annotated[int, Ge(1)] = 10
+    #: rows with a shorter history are dropped
+    min_history: Annotated[int, Ge(1)] = 3
+    #: shortest and longest sequence of a user
+    shortest: Annotated[int, Ge(4)] = 20
+    longest: Annotated[int, Ge(4), Le(60)] = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastFMOptions:
+    """LastFM (HetRec 2011)."""
+
+    #: folder with the files; if not given: $POLO_DATA/lastfm-hetrec, then the cache, then (form hetrec) a download
+    path: str | None = None
+    #: ``sdpo``: the published rows, sorted by artist number, no time in them; ``hetrec``: the raw archive, in tag time
+    form: Literal["sdpo", "hetrec"] = "sdpo"
+    #: shown history at most; the published rows hold 10
+    history: Annotated[int, Ge(1)] = 10
+    #: rows with a shorter history are dropped
+    min_history: Annotated[int, Ge(1)] = 3
+    #: form hetrec: seed of the order of artists tagged in the same instant, and of the split of users
+    seed: Annotated[int, Ge(0)] = 0
+    #: form hetrec: the archive at its original publisher
+    url: str = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"
+    #: form hetrec: refuse an archive with another SHA-256
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ML100KOptions:
+    """MovieLens-100K."""
+
+    #: folder with interactions.csv.gz and items.csv.gz, or GroupLens' u.data and u.item;
+    #: if not given: $POLO_DATA/ml-100k, then the cache
+    path: str | None = None
+    #: shown history at most
+    history: Annotated[int, Ge(1)] = 10
+    #: rows with a shorter history are dropped
+    min_history: Annotated[int, Ge(1)] = 3
+    #: ``display``: "The Sting"; ``published``: "Sting, The (1973)"
+    titles: Literal["display", "published"] = "display"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsOptions:
+    """Rows from files: .jsonl, .json (a list), .csv, .tsv or .parquet, each also as .gz."""
+
+    #: ``lists``: each row holds a history, a candidate list and the true next title;
+    #: ``interactions``: each row is one event of a user, titles come from an item table
+    form: Literal["lists", "interactions"] = "lists"
+    #: short name of the data, part of the protocol
+    name: str = "rows"
+    #: terms of use in one line
+    licence: str = ""
+    #: shown history at most
+    history: Annotated[int, Ge(1)] = 10
+    #: rows with a shorter history are dropped
+    min_history: Annotated[int, Ge(1)] = 3
+
+    #: lists: files of the three splits
+    train: str | None = None
+    valid: str | None = None
+    test: str | None = None
+    #: lists: column with the shown titles, oldest first: a list, or text joined by ``separator``
+    history_column: str = "historyList"
+    #: lists: column with the candidate titles (the same two ways); rows without it are ranked on drawn candidates
+    candidates_column: str = "itemList"
+    #: lists: column with the title that was chosen
+    target_column: str = "trueSelection"
+    #: joins titles in one text
+    separator: str = "::"
+
+    #: interactions: the file of events
+    interactions: str | None = None
+    #: item table with a title for each item (form interactions)
+    items: str | None = None
+    #: interactions: column with the item of an event
+    item_column: str = "item"
+    #: interactions: column with a number to order events by; null keeps the order of the file
+    time_column: str | None = "timestamp"
+    #: item table: columns with the item and its title
+    id_column: str = "item"
+    title_column: str = "title"
+    #: interactions: ``leave_last_out``: each user's last item is test, the one before it validation;
+    #: ``by_user``: users are drawn 8:1:1
+    split: Literal["leave_last_out", "by_user"] = "leave_last_out"
+    #: seed of the draw of users
+    seed: Annotated[int, Ge(0)] = 0
+
+    #: column with the user. Lists without it: rows that continue one another are taken for one user
+    user_column: str | None = None

@@ -1,0 +1,1 @@
+"""Beta schedules, one idea a file."""

@@ -1,0 +1,1 @@
+"""Loss heads, one a file."""

@@ -1,0 +1,35 @@
+"""Robust DPO: an unbiased estimate of DPO under labels that may be swapped."""
+
+from __future__ import annotations
+
+from math import log
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from polo import Context, Scores
+from polo.protocols import Need
+from polo_preference.options.losses import SmoothedOptions
+from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus
+
+
+class RobustDpo:
+    """``L_j = [-(1 - e) log sigmoid(z_j) + e log sigmoid(-z_j)] / (1 - 2 e)``, ``z_j = beta_j (r_w - r_j)``.
+
+    Robust DPO, Chowdhury et al., arXiv 2403.00409: its mean over labels that are swapped with probability e is the DPO
+    loss of the true labels. e = 0 is DPO. It has no lower bound: for large z it falls as -e z / (1 - 2 e).
+    """
+
+    needs: frozenset[Need] = frozenset({"negatives", "reference"})
+
+    def __init__(self, options: SmoothedOptions, context: Context) -> None:
+        self._e, self._reduce = options.smoothing, REDUCE[options.pairs]
+
+    def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+        pair = pairs(log_ratio(scores), keep, beta)
+        z = pair.beta * pair.margin
+        return self._reduce(((1 - self._e) * softplus(-z) - self._e * softplus(z)) / (1 - 2 * self._e), keep)
+
+    def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+        return self._reduce(torch.full_like(beta, log(2)), keep)

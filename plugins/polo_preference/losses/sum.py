@@ -1,0 +1,68 @@
+"""A weighted sum of heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from polo import Context, Scores
+from polo.protocols import AtZero, Loss, Need, Stateful
+from polo_preference.options.losses import SumOptions
+from polo_preference.tensors import where_any
+
+
+class Sum:
+    """``L = sum_i weight_i L_i``; 0 for a row without negatives if any part needs them.
+
+    Needs what its parts need. A part's state is saved under its place in the list.
+    """
+
+    def __init__(self, parts: list[tuple[float, Loss]]) -> None:
+        self._parts = parts
+        self.needs: frozenset[Need] = frozenset().union(*(part.needs for _, part in parts))
+
+    def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+        total = torch.stack([weight * part(scores, keep, beta) for weight, part in self._parts]).sum(0)
+        return where_any(total, keep) if "negatives" in self.needs else total
+
+    def before_step(self, step: int) -> None:
+        self._call("before_step", step)
+
+    def after_step(self, step: int) -> None:
+        self._call("after_step", step)
+
+    def _call(self, event: str, step: int) -> None:
+        for _, part in self._parts:
+            if method := getattr(part, event, None):
+                method(step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            f"{i}.{key}": value
+            for i, (_, part) in enumerate(self._parts)
+            if isinstance(part, Stateful)
+            for key, value in part.state_dict().items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for i, (_, part) in enumerate(self._parts):
+            if isinstance(part, Stateful):
+                prefix = f"{i}."
+                part.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+
+
+class SumAtZero(Sum):
+    """A sum whose parts all know their value when policy = reference."""
+
+    def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+        return torch.stack([w * part.at_zero(keep, beta) for w, part in self._parts]).sum(0)
+
+
+def build(options: SumOptions, context: Context) -> Sum:
+    """The sum of the parts that the options name."""
+    parts = [(term.weight, context.build(term.loss)) for term in options.of]
+    return (SumAtZero if all(isinstance(part, AtZero) for _, part in parts) else Sum)(parts)

@@ -1,0 +1,248 @@
+"""Candidate lists: the items that are ranked for each row, and the protocol that makes two numbers comparable.
+
+Knows rows, item numbers and addressed randomness. Knows no model and no metric: who scores the lists, and how, is the
+business of others. Negative samplers share :func:`draw_distinct`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from polo.data import Known, Rows, Splits
+from polo.errors import InputError
+from polo.randomness import RowRandom
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+#: ``forbidden(at, items)``: positions ``at [m]`` into the given rows, proposed ``items [m, j]`` -> bool ``[m, j]``
+Forbidden = Callable[[IntArray, IntArray], BoolArray]
+
+#: rounds of rejection before the whole catalogue of a row is put in random order; rows with long histories need it
+_ROUNDS: Final = 2
+#: entries of the largest temporary array; bounds memory, never the result
+_ENTRIES: Final = 1 << 20
+
+
+def draw_distinct(
+    rng: RowRandom, rows: IntArray, n_items: int, k: int, forbidden: Forbidden
+) -> tuple[IntArray, BoolArray]:
+    """Draws k different items for each row, uniformly and without replacement, from all that is not forbidden.
+
+    Row i reads an endless stream of uniform item numbers that is addressed by ``rows[i]`` and keeps the first k that
+    are new and not forbidden, so every ordered choice of k allowed items is equally likely, and the draw depends on
+    the row alone: not on the other rows, their order or their number. A row that runs out of luck (few allowed items)
+    has its remaining allowed items put in random order instead, which has the same law.
+
+    Args:
+        rng: randomness addressed by row.
+        rows: int64 ``[B]``, row ids (the addresses).
+        n_items: items are numbered 0 to ``n_items - 1``.
+        k: how many to draw for each row.
+        forbidden: ``forbidden(at, items)`` with positions ``at [m]`` into ``rows`` and ``items [m, j]`` -> bool
+            ``[m, j]``, True where row ``at`` must not get the item.
+
+    Returns:
+        ``items`` int64 ``[B, k]`` and ``valid`` bool ``[B, k]``. A row with fewer than k allowed items gets all of
+        them first; the rest is not valid (its item is 0).
+
+    Example:
+        >>> import numpy as np
+        >>> even = lambda at, items: items % 2 == 0
+        >>> items, valid = draw_distinct(RowRandom(0), np.array([4, 9]), 8, 5, even)
+        >>> sorted(items[0, :4].tolist()), valid.tolist()
+        ([1, 3, 5, 7], [[True, True, True, True, False], [True, True, True, True, False]])
+    """
+    items = np.zeros((len(rows), k), dtype=np.int64)
+    found = np.zeros(len(rows), dtype=np.int64)
+    if k == 0 or n_items == 0 or len(rows) == 0:
+        return items, np.zeros((len(rows), k), dtype=np.bool_)
+    width = 2 * k + 8
+    step = max(1, _ENTRIES // width)
+    for start in range(0, len(rows), step):
+        open_ = np.arange(start, min(start + step, len(rows)), dtype=np.int64)
+        for turn in range(_ROUNDS):
+            proposals = (rng.child("round", turn).uniform(rows[open_], width) * n_items).astype(np.int64)
+            _take(items, found, open_, proposals, ~forbidden(open_, proposals))
+            open_ = open_[found[open_] < k]
+            if not len(open_):
+                break
+    _finish(rng.child("rest"), rows, n_items, forbidden, items, found)
+    return items, np.arange(k) < found[:, None]
+
+
+def _take(items: IntArray, found: IntArray, at: IntArray, proposals: IntArray, allowed: BoolArray) -> None:
+    """Appends to ``items[at]`` the first proposals that are allowed and new, up to k; updates ``found``."""
+    k = items.shape[1]
+    # what a row holds already stands before the new proposals, so "first of its kind" also means "not yet drawn"
+    held = np.where(np.arange(k) < found[at, None], items[at], -1 - np.arange(k))
+    everything = np.concatenate([held, proposals], axis=1)
+    order = np.argsort(everything, axis=1, kind="stable")
+    in_order = np.take_along_axis(everything, order, axis=1)
+    repeated = np.zeros_like(allowed, shape=everything.shape)
+    np.put_along_axis(repeated, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
+    fresh = allowed & ~repeated[:, k:]
+    place = found[at, None] + np.cumsum(fresh, axis=1) - 1
+    row, column = np.nonzero(fresh & (place < k))
+    items[at[row], place[row, column]] = proposals[row, column]
+    found[at] = np.minimum(found[at] + fresh.sum(axis=1), k)
+
+
+def _finish(
+    rng: RowRandom, rows: IntArray, n_items: int, forbidden: Forbidden, items: IntArray, found: IntArray
+) -> None:
+    """Fills what is missing by putting all allowed items that a row does not hold yet in random order."""
+    k = items.shape[1]
+    unfinished = np.flatnonzero(found < k)
+    step = max(1, _ENTRIES // n_items)
+    catalogue = np.arange(n_items, dtype=np.int64)
+    for start in range(0, len(unfinished), step):
+        at = unfinished[start : start + step]
+        free = ~forbidden(at, np.broadcast_to(catalogue, (len(at), n_items)))
+        row, column = np.nonzero(np.arange(k) < found[at, None])
+        free[row, items[at[row], column]] = False
+        keys = np.where(free, rng.uniform(rows[at], n_items), np.inf)
+        order = np.argsort(keys, axis=1, kind="stable")
+        rest = np.arange(k) - found[at, None]  # which of the ordered items goes to each column
+        fits = (rest >= 0) & (rest < free.sum(axis=1)[:, None])
+        row, column = np.nonzero(fits)
+        items[at[row], column] = order[row, rest[row, column]]
+        found[at] += fits.sum(axis=1)
+
+
+def attach(
+    splits: Splits,
+    rows: Rows,
+    *,
+    n: int,
+    negatives: Literal["uniform", "file"] = "uniform",
+    seed: int = 0,
+    known: Known,
+) -> Rows:
+    """The rows with a candidate list each: the target and ``n - 1`` others.
+
+    ``uniform``: the others are drawn without replacement from all items that are not the target, not in the shown
+    history and not in ``known`` for the user; the target stands at a place drawn uniformly. All of it is a function of
+    (seed, row id), so a list stays the same when rows are shuffled, subsampled or spread over processes, and tells
+    nothing about the target (published lists that are seeded by the target do). ``file``: the lists that the data
+    source read.
+
+    Args:
+        splits: the data set that the rows come from.
+        rows: any of its rows.
+        n: length of a list, target included.
+        negatives: ``uniform`` or ``file``.
+        seed: seed of the draw.
+        known: ``splits.known_all`` for evaluation (a held-out item of the user is no negative);
+            ``splits.known_train`` for training (avoiding held-out items there would give them away).
+
+    Raises:
+        InputError: a row has fewer than ``n - 1`` items to draw from; or ``file`` where the data has no lists, or
+            lists of another length.
+    """
+    if negatives == "file":
+        return _from_file(splits, rows, n)
+    rng = RowRandom(seed, "candidates")
+
+    def forbidden(at: IntArray, items: IntArray) -> BoolArray:
+        out: BoolArray = known.has(rows.user[at], items) | (items == rows.target[at, None])
+        for column in range(rows.history.shape[1]):
+            out |= items == rows.history[at, column, None]
+        return out
+
+    others, valid = draw_distinct(rng.child("negatives"), rows.id, len(splits.items), n - 1, forbidden)
+    if not valid.all():
+        row = int(np.flatnonzero(~valid.all(axis=1))[0])
+        raise InputError(
+            f"fewer candidates than asked: row {rows.id[row]} (user {rows.user[row]}) has {int(valid[row].sum())} "
+            f"items to draw from, a list of {n} needs {n - 1}; data {splits.name!r} has {len(splits.items)} items",
+            where="candidates.n",
+            fix=f"set candidates.n to {int(valid.sum(axis=1).min()) + 1} or less",
+        )
+    place = (rng.child("place").uniform(rows.id, 1)[:, 0] * n).astype(np.int64)
+    columns = np.arange(n)
+    source = np.minimum(columns - (columns > place[:, None]), max(n - 2, 0))
+    lists = np.take_along_axis(others, source, axis=1)
+    lists[np.arange(len(rows)), place] = rows.target
+    return rows.with_candidates(lists)
+
+
+def _from_file(splits: Splits, rows: Rows, n: int) -> Rows:
+    if rows.candidates is None:
+        raise InputError(
+            f"data {splits.name!r} (form {splits.form!r}) has no candidate lists of its own",
+            where="candidates.negatives",
+            fix="use negatives: uniform",
+        )
+    length = rows.candidates.shape[1]
+    if length != n:
+        raise InputError(
+            f"the lists of data {splits.name!r} hold {length} items, {n} were asked for",
+            where="candidates.n",
+            fix=f"set candidates.n to {length}, or use negatives: uniform",
+        )
+    return rows
+
+
+def protocol(
+    splits: Splits,
+    rows: Rows,
+    *,
+    split: Literal["train", "valid", "test"],
+    negatives: Literal["uniform", "file"],
+    seed: int,
+    subsample_seed: int | None = None,
+) -> dict[str, Any]:
+    """Exactly what makes two numbers comparable, as plain data. Runs whose protocols differ are not compared.
+
+    Args:
+        splits: the data set.
+        rows: the rows that are evaluated, with their candidate lists.
+        split: which split they come from.
+        negatives, seed: how the lists were made; the seed plays no part for ``file`` and is left out then.
+        subsample_seed: seed by which the rows were drawn from the split, ``None`` if all of it is evaluated.
+
+    Raises:
+        ValueError: rows without candidate lists.
+    """
+    if rows.candidates is None:
+        raise ValueError("a protocol is of rows with candidate lists")
+    everything = len({"train": splits.train, "valid": splits.valid, "test": splits.test}[split])
+    lists = hashlib.sha256()
+    for array in (rows.id, rows.target, rows.candidates):
+        lists.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+    return {
+        "data": splits.name,
+        "form": splits.form,
+        "fingerprint": splits.fingerprint,
+        "split": split,
+        "rows": len(rows),
+        "rows_in_split": everything,
+        "subsample_seed": subsample_seed,
+        "history": rows.history.shape[1],
+        "n": rows.candidates.shape[1],
+        "negatives": negatives,
+        "seed": seed if negatives == "uniform" else None,
+        "lists": lists.hexdigest()[:16],
+        "ties": "expected",
+    }
+
+
+def protocol_hash(protocol: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits of the SHA-256 of a protocol.
+
+    Example:
+        >>> protocol_hash({"n": 20, "seed": 0}) == protocol_hash({"seed": 0, "n": 20})
+        True
+    """
+    text = json.dumps(dict(protocol), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+__all__ = ["attach", "draw_distinct", "protocol", "protocol_hash"]

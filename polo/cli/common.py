@@ -1,0 +1,161 @@
+"""What several commands share: their options, opening plugins and recipes, and whether there is a GPU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polo.cli.output import note
+from polo.errors import InputError
+from polo.plugins import PluginRecord, Plugins, load_plugins
+from polo.recipe.model import Resolved
+from polo.words import did_you_mean
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="Path of a recipe, or a name from: polo ls recipes", show_default=False)
+]
+OverridesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY.SUB=VALUE]...", help="Changes of the recipe.", show_default=False),
+]
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="auto: 'cpu' without a GPU. none or gpu: the recipe as it stands. Else a profile's name."
+    ),
+]
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="Load a local plugin file (repeatable).", show_default=False),
+]
+NoPluginOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--no-plugin", metavar="NAME", help="Leave out a distribution or plugin (repeatable).", show_default=False
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def open_plugins(plugin: Iterable[Path] | None = None, no_plugin: Iterable[str] | None = None) -> Plugins:
+    """All plugins, with local files and without blocked ones; the broken ones are listed, not raised."""
+    return load_plugins(files=plugin or (), disable=no_plugin or ())
+
+
+def open_recipe(
+    recipe: str,
+    overrides: Sequence[str] | None = None,
+    profile: str = "auto",
+    plugin: Iterable[Path] | None = None,
+    no_plugin: Iterable[str] | None = None,
+) -> tuple[Resolved, Plugins]:
+    """A recipe ready for use, and the plugins it was validated with (those that it names are loaded).
+
+    Says on stderr when a profile was taken because there is no GPU, and what plugins' authors should know.
+
+    Raises:
+        InputError: the recipe or a plugin file given with ``--plugin`` cannot be used.
+    """
+    from polo.recipe import load
+
+    plugins = open_plugins(plugin, no_plugin)
+    for record in plugins.records:
+        if record.local and record.status == "broken":
+            raise InputError(f"plugin file failed to load: {record.error}", where=record.file, fix="mend it")
+    path = find_recipe(recipe, plugins)
+    resolved = load(path, overrides=overrides or (), profile=profile, plugins=plugins, gpu=has_gpu())
+    if resolved.profile is not None and profile == "auto":
+        changed = ", ".join(resolved.changed)
+        note(f"no GPU found: profile '{resolved.profile}' is used (it sets {changed}); --profile none keeps the recipe")
+    for record in plugins.records:
+        for warning in record.warnings:
+            note(f"plugin {record.label}: {warning}")
+    return resolved, plugins
+
+
+@dataclass(frozen=True)
+class ShippedRecipe:
+    """A recipe that a plugin (polo itself among them) brings along."""
+
+    name: str
+    path: Path
+    record: PluginRecord
+
+    def summary(self) -> str:
+        """The first comment line of the file."""
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return ""
+        return next(
+            (line.lstrip("# ").strip() for line in lines[:5] if line.startswith("#") and "$schema" not in line), ""
+        )
+
+
+def shipped_recipes(plugins: Plugins) -> list[ShippedRecipe]:
+    """Recipes of all plugins, by name; where two have one name, as ``distribution/name``."""
+    found = []
+    for record in plugins.records:
+        for folder in record.recipes:
+            files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]) if folder.is_dir() else []
+            found += [ShippedRecipe(file.stem, file, record) for file in files]
+    names = [item.name for item in found]
+    return sorted(
+        (
+            item
+            if names.count(item.name) == 1
+            else ShippedRecipe(f"{item.record.dist}/{item.name}", item.path, item.record)
+            for item in found
+        ),
+        key=lambda item: item.name,
+    )
+
+
+def find_recipe(recipe: str, plugins: Plugins) -> Path:
+    """The file of a recipe given by path or by name.
+
+    Raises:
+        InputError: there is neither.
+    """
+    path = Path(recipe)
+    try:
+        if path.exists():
+            return path
+    except (OSError, ValueError):  # too long, or a NUL byte
+        raise InputError("no such recipe", where=repr(recipe[:80]), fix="see: polo ls recipes") from None
+    shipped = {item.name: item.path for item in shipped_recipes(plugins)}
+    if recipe in shipped:
+        return _near(shipped[recipe])
+    fix = did_you_mean(path.stem, shipped, label="give a path, or one of")
+    if path.stem in shipped:
+        fix = f"a recipe that comes with polo is called by its name: {path.stem}"
+    raise InputError("no such recipe file", where=recipe, fix=fix or "give the path of a YAML file")
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from the current folder, if it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def has_gpu() -> bool:
+    """Whether this machine seems to have an NVIDIA GPU that may be used; looks without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1"):
+        return False
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return True
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return False
+    try:
+        said = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return said.returncode == 0 and "GPU" in said.stdout

@@ -1,0 +1,159 @@
+"""``polo describe``: everything that is declared about one component, without importing what it does."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polo.catalogue import Catalogue, Entry
+from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins
+from polo.cli.ls import PLURALS
+from polo.cli.output import print_commented, print_heading, print_json, print_table, print_text
+from polo.component import KINDS
+from polo.errors import InputError
+from polo.fields import Field, fields_of, list_of, peel, phrase, ref_kind, union_of
+from polo.options import to_plain
+from polo.recipe.dump import dump, flow
+from polo.words import did_you_mean
+
+#: where a recipe holds a component of a kind: key, and whether it is a list there
+_KEYS: Mapping[str, tuple[str, bool]] = {
+    "evaluator": ("evaluators", True),
+    "baseline": ("baselines", True),
+    "tracker": ("trackers", True),
+}
+
+
+def describe(
+    what: Annotated[str, typer.Argument(metavar="KIND/NAME", help="Such as sampler/uniform.", show_default=False)],
+    json: JsonOption = False,
+    plugin: PluginOption = None,
+    no_plugin: NoPluginOption = None,
+) -> None:
+    """Explain one component: summary, paper, options, source and an example."""
+    catalogue = open_plugins(plugin, no_plugin).catalogue
+    entry = _find(what, catalogue)
+    options = entry.load_options()
+    fields = [] if options is None else fields_of(options, meanings=True)
+    if json:
+        print_json(_as_json(entry, fields))
+        return
+    print_heading(f"{entry.kind}/{entry.name}")
+    print_text(entry.component.summary)
+    print_text("")
+    facts = {
+        "paper": entry.component.source,
+        "tags": ", ".join(entry.component.tags),
+        "from": entry.record.label,
+        "code": _code(entry),
+    }
+    for name, fact in facts.items():
+        if fact:
+            print_text(f"{name:<6} {fact}")
+    print_text("")
+    if fields:
+        rows = [[item.key, _type(item), _default(item), item.meaning] for item in fields]
+        print_table(["option", "type", "default", "meaning"], rows)
+    else:
+        print_text("no options")
+    print_text("")
+    required = {item.key for item in fields if item.required}
+    example = _example(entry, fields, catalogue)
+    print_commented(dump(example, note=lambda place: "required" if place and place[-1] in required else ""))
+
+
+def _find(what: str, catalogue: Catalogue) -> Entry:
+    kind, slash, name = what.partition("/")
+    kind = PLURALS.get(kind, kind)
+    if slash and kind in KINDS:
+        return catalogue.find(kind, name)
+    found = [entry for each in KINDS for entry in catalogue.entries(each) if what in (entry.name, entry.qualified)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ways = [f"{entry.kind}/{entry.name if slash else entry.qualified}" for entry in found]
+        raise InputError(f"several components are called {what!r}", fix=f"say which: {', '.join(ways)}")
+    names = [f"{each}/{entry.name}" for each in KINDS for entry in catalogue.entries(each)]
+    if not slash:
+        names += [entry.name for each in KINDS for entry in catalogue.entries(each)]
+    raise InputError(f"no component is called {what!r}", fix=did_you_mean(what, names, label="see polo ls; there are"))
+
+
+def _code(entry: Entry) -> str:
+    """``file:line`` of what is built, found without importing it."""
+    module, _, attribute = entry.component.build.partition(":")
+    if not module or (entry.record.local and module == entry.record.entry):
+        file = entry.record.file
+    else:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            return f"{entry.component.build} (not found)"
+        file = spec.origin if spec is not None and spec.origin else ""
+    try:
+        body = ast.parse(Path(file).read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return file or f"{entry.component.build} (not found)"
+    for statement in body:
+        if getattr(statement, "name", None) == attribute:
+            return f"{file}:{statement.lineno}"
+    return file
+
+
+def _type(item: Field) -> str:
+    return phrase(item.hint).replace(" (a name, or a mapping with 'use')", "")
+
+
+def _default(item: Field) -> str:
+    return "required" if item.required else flow(to_plain(item.default))
+
+
+def _example(entry: Entry, fields: list[Field], catalogue: Catalogue) -> dict[str, Any]:
+    body: dict[str, Any] = {"use": entry.name}
+    for item in fields:
+        body[item.key] = _sample(item, entry, catalogue) if item.required else to_plain(item.default)
+    key, many = _KEYS.get(entry.kind, (entry.kind, False))
+    return {key: [body]} if many else {key: body}
+
+
+def _sample(item: Field, entry: Entry, catalogue: Catalogue) -> Any:
+    """A value that shows the form of a required option."""
+    hint = union_of(peel(item.hint)[0])[0] if ref_kind(item.hint) is None else item.hint
+    if kind := ref_kind(hint):
+        names = [name for name in catalogue.names(kind) if name != entry.name]
+        return {"use": names[0] if names else "NAME"}
+    inner, marks = peel(hint)
+    if list_of(inner):
+        return []
+    least = max((getattr(mark, "ge", None) or getattr(mark, "gt", None) or 0 for mark in marks), default=0)
+    samples = {bool: True, int: int(least) or 1, float: float(least) or 1.0}
+    return samples.get(inner, "...")
+
+
+def _as_json(entry: Entry, fields: list[Field]) -> dict[str, Any]:
+    options = [
+        {
+            "name": item.key,
+            "type": _type(item),
+            "required": item.required,
+            **({} if item.required else {"default": to_plain(item.default)}),
+            "meaning": item.meaning,
+        }
+        for item in fields
+    ]
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "summary": entry.component.summary,
+        "source": entry.component.source,
+        "tags": list(entry.component.tags),
+        "dist": entry.dist,
+        "version": entry.version,
+        "code": _code(entry),
+        "options": options,
+    }

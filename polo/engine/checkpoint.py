@@ -1,0 +1,120 @@
+"""Checkpoints of a stage: written whole, checked when read, the newest intact one wins.
+
+A checkpoint holds the policy (in its own form), the optimiser, the states of stateful components and the position. All
+randomness is a function of seed, stage and step, so there is no generator state to keep.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from polo.engine.files import damage, whole_folder, write_json
+from polo.engine.weights import trainable
+from polo.errors import PoloError
+from polo.protocols import Policy, Stateful
+
+#: checkpoints of a stage that are kept
+KEPT = 2
+
+
+@dataclass
+class Progress:
+    """Where a stage stands, and what it remembers.
+
+    ``best`` are the weights with the best validation figure so far, for ``select: best_valid``.
+    """
+
+    step: int = 0
+    best_value: float | None = None
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+def _split_state(parts: list[tuple[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for name, part in parts:
+        if isinstance(part, Stateful):
+            for key, value in part.state_dict().items():
+                if isinstance(value, Tensor):
+                    tensors[f"{name}.{key}"] = value.detach().cpu().contiguous().clone()
+                else:
+                    plain[f"{name}.{key}"] = value
+    return tensors, plain
+
+
+def save(
+    folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]], progress: Progress
+) -> None:
+    """Writes a checkpoint; ``folder`` is replaced whole."""
+    with whole_folder(folder) as place:
+        (place / "policy").mkdir()
+        policy.save(place / "policy")
+        moments: dict[str, Tensor] = {}
+        for name, p in trainable(policy.module).items():
+            for key, value in optimizer.state[p].items():
+                moments[f"{name}|{key}"] = value.detach().cpu().contiguous().clone()
+        save_file(moments, place / "optimizer.safetensors")
+        tensors, plain = _split_state(parts)
+        save_file(tensors, place / "components.safetensors")
+        save_file({k: v.cpu().contiguous() for k, v in progress.best.items()}, place / "best.safetensors")
+        write_json(
+            place / "state.json", {"step": progress.step, "best_value": progress.best_value, "components": plain}
+        )
+    older = sorted(folder.parent.glob(f"{folder.name.rsplit('-', 1)[0]}-*"), key=_step_of)
+    for old in older[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _step_of(folder: Path) -> int:
+    number = folder.name.rsplit("-", 1)[-1]
+    return int(number) if number.isdigit() else -1
+
+
+def newest(checkpoints: Path, stage: str, say: Callable[[str], None]) -> Path | None:
+    """The newest intact checkpoint of ``stage``; damaged ones are named and passed over.
+
+    Raises:
+        PoloError: there are checkpoints, and all of them are damaged.
+    """
+    found = sorted(checkpoints.glob(f"{stage}-*"), key=_step_of, reverse=True)
+    faults = []
+    for folder in found:
+        fault = damage(folder)
+        if fault is None:
+            return folder
+        faults.append(fault)
+        say(f"checkpoint {folder.name} is damaged: {fault}; trying the one before")
+    if faults:
+        raise PoloError(
+            f"no checkpoint of stage '{stage}' is intact: {faults[0]}",
+            where=str(checkpoints),
+            fix="delete the damaged folders to train this stage again from its start",
+        )
+    return None
+
+
+def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]]) -> Progress:
+    """Puts a checkpoint back into live objects."""
+    policy.load(folder / "policy")
+    moments = load_file(folder / "optimizer.safetensors")
+    for name, p in trainable(policy.module).items():
+        state = {key.rpartition("|")[2]: value for key, value in moments.items() if key.rpartition("|")[0] == name}
+        for key, value in state.items():
+            optimizer.state[p][key] = value if key == "step" else value.to(p.device)
+    state_json: Mapping[str, Any] = json.loads((folder / "state.json").read_text("utf-8"))
+    everything = {**load_file(folder / "components.safetensors"), **state_json["components"]}
+    for name, part in parts:
+        if isinstance(part, Stateful):
+            prefix = f"{name}."
+            part.load_state_dict({k[len(prefix) :]: v for k, v in everything.items() if k.startswith(prefix)})
+    best = load_file(folder / "best.safetensors")
+    return Progress(step=int(state_json["step"]), best_value=state_json["best_value"], best=best)

@@ -1,0 +1,158 @@
+"""From a resolved recipe to live objects. Knows contracts and what must fit what; knows no component by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from polo.catalogue import Catalogue
+from polo.component import Choice, Context
+from polo.data import Splits
+from polo.engine.console import Console
+from polo.errors import InputError, Problem, RecipeError
+from polo.protocols import Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker
+from polo.recipe.model import Recipe, Resolved, Stage
+
+
+def cache_dir() -> Path:
+    """Where files that can be made again are kept: ``$POLO_CACHE``, else ``~/.cache/polo``."""
+    return Path(os.environ.get("POLO_CACHE") or Path.home() / ".cache" / "polo")
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The live components of one stage, before there is a reference."""
+
+    loss: Loss
+    sampler: Sampler | None
+    beta: Beta | None
+
+    @property
+    def needs_reference(self) -> bool:
+        parts = (self.loss, self.sampler, self.beta)
+        return any("reference" in getattr(part, "needs", ()) for part in parts if part is not None)
+
+
+class Composer:
+    """Builds components, each with the context that its kind may see.
+
+    Args:
+        resolved: the recipe and where its values come from (for error messages).
+        catalogue: what is installed.
+        console: for messages and progress.
+        device: torch device name.
+    """
+
+    def __init__(self, resolved: Resolved, catalogue: Catalogue, console: Console, device: str = "cpu") -> None:
+        self._resolved, self._catalogue = resolved, catalogue
+        self._context = Context(
+            seed=resolved.recipe.seed,
+            cache=cache_dir(),
+            build=self.build,
+            device=device,
+            say=console.say,
+            track=console.track,
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        return self._resolved.recipe
+
+    def build(self, choice: Choice) -> Any:
+        """A live object of any kind."""
+        make: Callable[[Any, Context], Any] = self._target(choice)
+        return make(choice.options, self._context)
+
+    def _target(self, choice: Choice) -> Any:
+        return self._catalogue.find(choice.kind, choice.qualified or choice.name).load_build()
+
+    def data(self) -> Splits:
+        """Loads the data; everything that is built afterwards sees it."""
+        source: DataSource = self.build(self.recipe.data)
+        splits = source.load()
+        for name, rows in (("training", splits.train), ("test", splits.test)):
+            if not len(rows):
+                raise InputError(
+                    f"no {name} rows in '{splits.name}'", where=self._where("data"), fix="look at its path"
+                )
+        self._context = replace(self._context, splits=splits)
+        return splits
+
+    def heads(self) -> Mapping[str, Heads]:
+        """The components of every stage, checked against each other and against the policy's class.
+
+        Raises:
+            RecipeError: a combination that ``needs`` forbids, naming both sides.
+        """
+        heads = {
+            name: Heads(
+                loss=self.build(stage.loss),
+                sampler=None if stage.sampler is None else self.build(stage.sampler),
+                beta=None if stage.beta is None else self.build(stage.beta),
+            )
+            for name, stage in self.recipe.stages.items()
+        }
+        unit = getattr(self._target(self.recipe.policy), "unit", None)
+        problems = [p for name in heads for p in self._conflicts(name, self.recipe.stages[name], heads[name], unit)]
+        if problems:
+            raise RecipeError(problems)
+        return heads
+
+    def _conflicts(self, name: str, stage: Stage, heads: Heads, unit: str | None) -> list[Problem]:
+        loss, policy = f"loss '{stage.loss.name}'", f"policy '{self.recipe.policy.name}'"
+        where = self._where("stages", name, "loss")
+        found = []
+        if "negatives" in heads.loss.needs and heads.sampler is None:
+            found.append(
+                Problem(where, f"{loss} needs negatives; stage '{name}' has no sampler", "add `sampler: uniform`")
+            )
+        if heads.needs_reference and self.recipe.reference == "none":
+            found.append(Problem(where, f"{loss} needs a reference; the recipe says `reference: none`",
+                                 "name a stage, or `base`"))  # fmt: skip
+        for part, title in ((heads.loss, loss), (heads.sampler, "the sampler"), (heads.beta, "the beta")):
+            if "logprob" in getattr(part, "needs", ()) and unit == "similarity":
+                found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
+                                     "choose another loss or a text policy"))  # fmt: skip
+        return found
+
+    def policy(self) -> Policy:
+        policy: Policy = self.build(self.recipe.policy)
+        return policy
+
+    def evaluators(self) -> list[Evaluator]:
+        return [self.build(choice) for choice in self.recipe.evaluate.evaluators]
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Baselines by name; ``all`` are those whose ``applies`` (if they have one) accepts the data."""
+        chosen = self.recipe.evaluate.baselines
+        if not isinstance(chosen, str):
+            return {choice.name: self.build(choice) for choice in chosen}
+        built = {}
+        for entry in self._catalogue.entries("baseline"):
+            options = entry.load_options()
+            choice = Choice("baseline", entry.component.name, None if options is None else options(), entry.qualified)
+            baseline = self.build(choice)
+            applies = getattr(baseline, "applies", None)
+            if applies is None or applies(self._context.splits):
+                built[choice.name] = baseline
+        return built
+
+    def scorer(self) -> Scorer:
+        scorer: Scorer = self.build(self.recipe.evaluate.scorer)
+        return scorer
+
+    def trackers(self) -> list[Tracker]:
+        return [self.build(choice) for choice in self.recipe.trackers]
+
+    def _where(self, *path: str) -> str:
+        """The place of a value in the recipe, or of the nearest thing above it."""
+        for end in range(len(path), 0, -1):
+            if origin := self._resolved.origins.get(path[:end]):
+                return origin
+            below = [o for p, o in self._resolved.origins.items() if p[:end] == path[:end] and o != "default"]
+            if below:
+                return below[0]
+        return ".".join(path)

@@ -1,0 +1,112 @@
+"""The folder of a run: what lies where, and how it is made. Knows names of files, not how their content is computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from polo.engine.files import cannot_write, write_bytes
+from polo.errors import InputError
+
+
+class RunFolder:
+    """Paths of a run and its metric log.
+
+    Layout: ``recipe.yaml`` as given, ``resolved.yaml``, ``provenance.json``, ``metrics.jsonl``, ``checkpoints/``,
+    ``stages/NAME/`` (weights at the end of each stage), ``final/``, ``eval/``, ``results.json``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, out: Path, name: str) -> RunFolder:
+        """A new folder ``out/NAME-STAMP``; two runs that start in one second get two folders."""
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        for attempt in range(1, 1000):
+            path = out / (f"{name}-{stamp}" if attempt == 1 else f"{name}-{stamp}-{attempt}")
+            try:
+                path.mkdir(parents=True, exist_ok=False)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise InputError(
+                    f"cannot make a run folder: {error.strerror}",
+                    where=str(path),
+                    fix="choose another place with out=FOLDER",
+                ) from error
+            for part in ("checkpoints", "stages", "eval"):
+                (path / part).mkdir()
+            return cls(path.resolve())
+        raise InputError("a thousand runs of this name started in this second", where=str(out))
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run."""
+        if not (path / "resolved.yaml").is_file():
+            raise InputError("this is not the folder of a run (it has no resolved.yaml)", where=str(path),
+                             fix="`polo ls runs` lists the runs here")  # fmt: skip
+        return cls(path.resolve())
+
+    @classmethod
+    def latest(cls, out: Path, name: str) -> RunFolder:
+        """The newest run of a recipe that has not ended."""
+        found = [
+            p for p in out.glob(f"{name}-*") if (p / "resolved.yaml").is_file() and not (p / "results.json").is_file()
+        ]
+        if not found:
+            raise InputError(f"no unfinished run of '{name}'", where=str(out), fix="give the folder: --resume RUN")
+        return cls.open(max(found, key=lambda p: p.name))
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "eval"
+
+    @property
+    def final(self) -> Path:
+        return self.path / "final"
+
+    def stage(self, name: str) -> Path:
+        return self.path / "stages" / name
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Appends one line to ``metrics.jsonl``."""
+        try:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise cannot_write(self.path / "metrics.jsonl", error) from error
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All metric lines; a last line that a crash cut short is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text("utf-8").split("\n")
+        except OSError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    def rewind(self, stage: str, step: int) -> None:
+        """Forgets what was logged of ``stage`` after a checkpoint at ``step`` (-1: all)."""
+
+        def stays(line: Mapping[str, Any]) -> bool:
+            if line.get("stage") != stage:
+                return True
+            return bool(line["step"] < step or (line["step"] == step and "loss" not in line))
+
+        lines = self.metrics()
+        kept = [line for line in lines if stays(line)]
+        if len(kept) < len(lines):
+            write_bytes(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())

@@ -1,0 +1,100 @@
+"""Scores of whole candidate lists, without gradient: what validation and evaluation run on.
+
+The default scorer is the policy itself. Rows are shared out over processes and put together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Ge
+
+from polo.component import Context
+from polo.data import Rows
+from polo.protocols import Policy
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: rows between two movements of the progress bar
+CHUNK = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyScorerOptions:
+    """Options of the scorer ``policy``."""
+
+    #: flat tokens of one forward pass
+    tokens_per_pass: Annotated[int, Ge(1)] = 16384
+
+
+class PolicyScorer:
+    """Scores with the policy as it is trained: shared prefix, no gradient, eval mode."""
+
+    def __init__(self, options: PolicyScorerOptions, context: Context) -> None:
+        self._budget, self._track = options.tokens_per_pass, context.track
+
+    def score(self, policy: Policy, rows: Rows, candidates: IntArray) -> tuple[FloatArray, IntArray]:
+        return score_lists(policy, rows, candidates, self._budget, self._track)
+
+
+def _plain(iterable: Iterable[Any], total: int | None = None, label: str = "") -> Iterable[Any]:
+    return iterable
+
+
+def score_lists(
+    policy: Policy, rows: Rows, candidates: IntArray, budget: int, track: Callable[..., Iterable[Any]] = _plain
+) -> tuple[FloatArray, IntArray]:
+    """Scores ``[N, n]`` of ``candidates`` and how many tokens each ran over, on every process.
+
+    Args:
+        policy: is put into eval mode and back.
+        rows: N rows.
+        candidates: int64 ``[N, n]``.
+        budget: flat tokens of one forward.
+        track: progress, as ``Context.track``.
+    """
+    import torch
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    from polo.engine.passes import score_in_passes
+
+    state = PartialState()
+    mine = np.arange(state.process_index, len(rows), state.num_processes)
+    device = next(policy.module.parameters()).device
+    scores = np.empty((len(mine), candidates.shape[1]))
+    tokens = np.empty(scores.shape, dtype=np.int64)
+    training = policy.module.training
+    policy.module.eval()
+    with torch.no_grad():
+        for start in track(range(0, len(mine), CHUNK), label="scoring"):
+            index = mine[start : start + CHUNK]
+            items = torch.from_numpy(candidates[index]).to(device)
+            found = score_in_passes(policy, rows[index], items, budget)
+            scores[start : start + len(index)] = found.double().cpu().numpy()
+            tokens[start : start + len(index)] = policy.tokens(items).cpu().numpy()
+    policy.module.train(training)
+    if state.num_processes == 1:
+        return scores, tokens
+    parts = gather_object([(mine, scores, tokens)])
+    order = np.argsort(np.concatenate([part[0] for part in parts]))
+    return np.concatenate([part[1] for part in parts])[order], np.concatenate([part[2] for part in parts])[order]
+
+
+def preference_accuracy(scores: FloatArray, truth: IntArray) -> FloatArray:
+    """``[N]`` share of the other candidates that score below the chosen one; ties count one half.
+
+    Example:
+        >>> import numpy as np
+        >>> preference_accuracy(np.array([[1.0, 3.0, 1.0, 0.0]]), np.array([0])).tolist()
+        [0.5]
+    """
+    own = np.take_along_axis(scores, truth[:, None], axis=1)
+    below = (scores < own).sum(axis=1) + 0.5 * ((scores == own).sum(axis=1) - 1)
+    accuracy: FloatArray = below / (scores.shape[1] - 1)
+    return accuracy

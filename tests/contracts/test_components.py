@@ -1,0 +1,165 @@
+"""Every loss, beta and sampler that polo ships keeps the contract of its kind."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import polo_dynamicpo
+import polo_lpo
+import polo_preference
+from polo import Choice, Component, Context, PoloError
+from polo.testing import check_beta, check_loss, check_sampler, context, small_splits
+
+PLUGINS = (polo_preference, polo_dynamicpo, polo_lpo)
+HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers"}
+
+
+def declared(kind: str) -> dict[str, Component]:
+    found = [c for plugin in PLUGINS if hasattr(plugin, HOOKS[kind]) for c in getattr(plugin, HOOKS[kind])()]
+    assert len({c.name for c in found}) == len(found)
+    return {c.name: c for c in found}
+
+
+LOSSES, BETAS, SAMPLERS = (declared(kind) for kind in ("loss", "beta", "sampler"))
+ALL: Mapping[str, Mapping[str, Component]] = {"loss": LOSSES, "beta": BETAS, "sampler": SAMPLERS}
+
+
+def load(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def make(kind: str, name: str, ctx: Context, **options: Any) -> Any:
+    """A live component, built as the engine builds it."""
+    component = ALL[kind][name]
+    ctx = replace(ctx, build=lambda choice: make(choice.kind, choice.name, ctx, **(choice.options or {})))
+    made = None if component.options is None else load(component.options)(**options)
+    return load(component.build)(made, ctx)
+
+
+def choice(kind: str, name: str, **options: Any) -> Choice:
+    return Choice(kind, name, options)
+
+
+UNIFORM = choice("sampler", "uniform", k=8)
+
+#: options of a component besides its defaults; the first of each pair names the test
+LOSS_CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in LOSSES if name != "sum"),
+    *(("dpo", {"pairs": how}) for how in ("sum", "max")),
+    ("sft", {"reduce": "sequence"}),
+    ("ipo", {"length": "mean"}),
+    ("cpo", {"reduce": "token", "nll": 0.5}),
+    ("rpo", {"reduce": "sequence", "pairs": "max"}),
+    ("robust_dpo", {"smoothing": 0.4}),
+    ("discopop", {"tau": 1.0}),
+    ("mppo", {"length": "mean"}),
+    ("kto", {"desirable": 1.5, "undesirable": 0.5}),
+    ("lpo", {"negatives": "inside"}),
+    ("lpo", {"length": "sum", "r2": 2.0}),
+    ("lpo_dynamic", {"negatives": "inside", "length": "sum"}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), LOSS_CASES, ids=lambda v: str(v))
+def test_every_loss_keeps_the_contract(name: str, options: dict[str, Any]) -> None:
+    check_loss(make("loss", name, context(), **options))
+
+
+@pytest.mark.parametrize("parts", [("dmpo", "sft"), ("dpo", "kto"), ("bco", "alpha_dpo", "cpo"), ("sdpo", "apo_zero")])
+def test_sums_of_losses_keep_the_contract(parts: tuple[str, ...]) -> None:
+    from polo_preference.options.losses import Term
+
+    terms = tuple(Term(loss=choice("loss", part), weight=0.5 + i) for i, part in enumerate(parts))
+    head = make("loss", "sum", context(), of=terms)
+    check_loss(head)
+    assert head.needs == frozenset().union(*(make("loss", part, context()).needs for part in parts))
+
+
+BETA_CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in BETAS if name != "batch_dynamic"),
+    ("batch_dynamic", {"share": 1.0}),
+    ("dual_margin", {"statistic": "log_ratio", "margin": 2.0}),
+    ("dual_margin", {"statistic": "mean_logprob", "margin": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), BETA_CASES, ids=lambda v: str(v))
+def test_every_beta_keeps_the_contract(name: str, options: dict[str, Any]) -> None:
+    check_beta(make("beta", name, context(), **options))
+
+
+def test_batch_dynamic_that_leaves_pairs_out_keeps_the_contract() -> None:
+    check_beta(make("beta", "batch_dynamic", context(), share=0.5), by_column=True)
+
+
+SAMPLER_CASES: list[tuple[str, dict[str, Any]]] = [
+    ("uniform", {"k": 5}),
+    ("uniform", {"k": 100, "resample": "epoch"}),
+    ("uniform", {"k": 5, "pool": "catalogue"}),
+    ("popularity", {"k": 5}),
+    ("popularity", {"k": 100, "alpha": 2.0, "resample": "epoch"}),
+    ("in_batch", {"k": 4}),
+    ("catalogue", {}),
+    ("hard", {"from_": UNIFORM, "n": 3}),
+    ("dns", {"from_": UNIFORM, "k": 2, "m": 4}),
+    ("softmax", {"from_": UNIFORM, "n": 3, "temperature": 2.0}),
+    ("curriculum", {"from_": UNIFORM, "n": 3}),
+    ("self_play", {"from_": UNIFORM, "k": 2}),
+    ("noisy", {"from_": UNIFORM, "rate": 0.5}),
+    ("boundary", {"from_": UNIFORM}),
+    ("boundary", {"from_": UNIFORM, "top_k": 2}),
+    ("boundary", {"from_": UNIFORM, "statistic": "mean", "clusters": 2}),
+    ("boundary", {"from_": UNIFORM, "method": "sklearn"}),
+    ("boundary", {"from_": choice("sampler", "hard", from_=UNIFORM, n=6)}),
+    ("hard", {"from_": choice("sampler", "dns", from_=UNIFORM, k=4, m=6), "n": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), SAMPLER_CASES, ids=lambda v: str(v)[:60])
+def test_every_sampler_keeps_the_contract_over_the_catalogue(name: str, options: dict[str, Any]) -> None:
+    if options.get("method") == "sklearn":
+        pytest.importorskip("sklearn")
+    splits = small_splits()
+    sampler = make("sampler", name, context(splits=splits), **options)
+    check_sampler(sampler, splits, batchwise=name == "in_batch", plants_known=name == "noisy")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(n, o) for n, o in SAMPLER_CASES if n not in ("in_batch", "catalogue", "noisy") and o.get("pool") is None],
+    ids=lambda v: str(v)[:60],
+)
+def test_every_sampler_keeps_the_contract_within_lists(name: str, options: dict[str, Any]) -> None:
+    if options.get("method") == "sklearn":
+        pytest.importorskip("sklearn")
+    splits = small_splits(lists=12)
+    check_sampler(make("sampler", name, context(splits=splits), **options), splits)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("in_batch", {}), ("catalogue", {}), ("noisy", {"from_": UNIFORM}), ("uniform", {"pool": "catalogue"})],
+)
+def test_a_sampler_of_the_catalogue_refuses_prompts_that_show_a_list(name: str, options: dict[str, Any]) -> None:
+    splits = small_splits(lists=12)
+    sampler = make("sampler", name, context(splits=splits), **options)
+    with pytest.raises(PoloError, match="hidden"):
+        check_sampler(sampler, splits)
+
+
+def test_all_names_are_there() -> None:
+    assert set(LOSSES) >= {
+        "dpo", "cdpo", "robust_dpo", "ipo", "hinge", "simpo", "cpo", "orpo", "kto", "dpop", "rpo", "alpha_dpo", "dmpo",
+        "sdpo", "mppo", "lpo", "sft", "sum", "apo_zero", "apo_down", "nca", "exo", "sppo", "discopop", "bco",
+    }  # fmt: skip
+    assert set(BETAS) >= {"fixed", "linear", "cosine", "dual_margin", "batch_dynamic"}
+    assert set(SAMPLERS) >= {
+        "uniform", "popularity", "in_batch", "hard", "dns", "softmax", "boundary", "curriculum", "self_play", "noisy",
+        "catalogue",
+    }  # fmt: skip

@@ -1,0 +1,186 @@
+"""The loop of a stage: going on from a checkpoint is exact, damage is survived, the best weights can be kept."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from polo.component import Choice
+from polo.engine import checkpoint
+from polo.engine.console import Console
+from polo.engine.interrupt import Interrupted
+from polo.engine.runfolder import RunFolder
+from polo.engine.stage import Job, learning_rate, steps_of, train
+from polo.engine.step import Objective
+from polo.engine.weights import digest, snapshot
+from polo.errors import PoloError
+from polo.recipe.model import Stage, Validate
+from tests.engine.test_step import FirstK, Pairs
+from tests.engine.toys import ToyPolicy, toy_rows
+
+
+@dataclass
+class Remembering:
+    """A head with a state: the running mean of the loss is added (detached), so that losing it would show."""
+
+    needs: frozenset[str] = frozenset({"negatives"})
+    mean: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    calls: int = 0
+
+    def __call__(self, scores: Any, keep: Tensor, beta: Tensor) -> Tensor:
+        loss = Pairs()(scores, keep, beta)
+        self.mean, self.calls = 0.9 * self.mean + 0.1 * loss.detach().mean(), self.calls + 1
+        return loss * (1 + self.mean)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mean": self.mean, "calls": self.calls}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.mean, self.calls = state["mean"], state["calls"]
+
+
+class Crash(Exception):
+    pass
+
+
+def job(folder: Path, stage: Stage, *, crash_at: int | None = None, loss: Any = None) -> tuple[Job, RunFolder]:
+    run = RunFolder(folder)
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+
+    def log(line: Mapping[str, Any]) -> None:
+        run.log({key: value for key, value in line.items() if key != "seconds"})
+        if crash_at is not None and "loss" in line and line["step"] == crash_at:
+            raise Crash
+
+    return (
+        Job(
+            name="prefer",
+            stage=stage,
+            seed=3,
+            policy=ToyPolicy(dropout=0.3),
+            objective=Objective(loss=loss or Remembering(), sampler=FirstK(), beta=None, reference=None),
+            starts_at_reference=False,
+            rows=toy_rows(24),
+            validation=toy_rows(12, seed=1, candidates=8),
+            accelerator=Accelerator(cpu=True),
+            console=Console(silent=True),
+            checkpoints=run.checkpoints,
+            log=log,
+            rewind=run.rewind,
+            resume_hint="--resume",
+        ),
+        run,
+    )
+
+
+def stage_of(**changes: Any) -> Stage:
+    plain: dict[str, Any] = {"loss": Choice("loss", "toy"), "steps": 12, "lr": 0.05, "batch": 10, "checkpoint": 4}
+    return Stage(**{**plain, **changes})
+
+
+@pytest.mark.parametrize("crash_at", [2, 4, 6, 11])
+def test_going_on_after_a_crash_gives_the_same_weights_and_metrics(tmp_path: Path, crash_at: int) -> None:
+    whole, log = job(tmp_path / "whole", stage_of(validate=Validate(every=3)))
+    train(whole)
+    first, _ = job(tmp_path / "cut", stage_of(validate=Validate(every=3)), crash_at=crash_at)
+    with pytest.raises(Crash):
+        train(first)
+    second, cut = job(tmp_path / "cut", stage_of(validate=Validate(every=3)))
+    train(second)
+    assert digest(snapshot(whole.policy.module)) == digest(snapshot(second.policy.module))
+    assert log.metrics() == cut.metrics()
+
+
+def test_best_valid_survives_a_crash_and_hands_on_the_best_weights(tmp_path: Path) -> None:
+    stage = stage_of(validate=Validate(every=2), select="best_valid", lr=0.5)
+    whole, log = job(tmp_path / "whole", stage)
+    train(whole)
+    first, _ = job(tmp_path / "cut", stage, crash_at=9)
+    with pytest.raises(Crash):
+        train(first)
+    second, _ = job(tmp_path / "cut", stage)
+    train(second)
+    assert digest(snapshot(whole.policy.module)) == digest(snapshot(second.policy.module))
+    last, _ = job(tmp_path / "last", stage_of(validate=Validate(every=2), lr=0.5))
+    train(last)
+    hits = [line["valid/hit_ratio@1"] for line in log.metrics() if "valid/hit_ratio@1" in line]
+    if hits[-1] < max(hits):
+        assert digest(snapshot(whole.policy.module)) != digest(snapshot(last.policy.module))
+
+
+@pytest.mark.parametrize("name", ["optimizer.safetensors", "policy/toy.safetensors", "state.json", "manifest.json"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path: Path, name: str) -> None:
+    first, run = job(tmp_path, stage_of(), crash_at=10)
+    with pytest.raises(Crash):
+        train(first)
+    victim = run.checkpoints / "prefer-8" / name
+    raw = bytearray(victim.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    victim.write_bytes(bytes(raw))
+    said: list[str] = []
+    found = checkpoint.newest(run.checkpoints, "prefer", said.append)
+    assert found == run.checkpoints / "prefer-4"
+    # a flipped bit in the manifest makes it wrong about some file, or unreadable
+    assert (name if name != "manifest.json" else "prefer-8") in said[0]
+
+
+def test_when_all_checkpoints_are_damaged_the_error_names_a_file(tmp_path: Path) -> None:
+    first, run = job(tmp_path, stage_of(), crash_at=5)
+    with pytest.raises(Crash):
+        train(first)
+    (run.checkpoints / "prefer-4" / "optimizer.safetensors").write_bytes(b"")
+    with pytest.raises(PoloError, match=r"optimizer\.safetensors"):
+        checkpoint.newest(run.checkpoints, "prefer", lambda line: None)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    one, run = job(tmp_path, stage_of(checkpoint=0))
+
+    def log(line: Mapping[str, Any]) -> None:
+        if "loss" in line and line["step"] == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match=r"after step 6 of 12 of stage 'prefer'; --resume"):
+        train(Job(**{**one.__dict__, "log": log}))
+    assert (run.checkpoints / "prefer-6" / "manifest.json").is_file()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_old_checkpoints_are_removed(tmp_path: Path) -> None:
+    one, run = job(tmp_path, stage_of(checkpoint=2))
+    train(one)
+    assert sorted(p.name for p in run.checkpoints.iterdir()) == ["prefer-10", "prefer-8"]
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    one, run = job(tmp_path, stage_of(steps=150, lr=0.1, checkpoint=0), loss=Pairs())
+    train(one)
+    losses = [line["loss"] for line in run.metrics() if "loss" in line]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@given(total=st.integers(1, 400), warmup=st.floats(0, 1), schedule=st.sampled_from(["cosine", "constant"]))
+def test_the_learning_rate_rises_to_its_peak_and_never_beyond(total: int, warmup: float, schedule: Any) -> None:
+    stage = stage_of(lr=2.0, warmup=warmup, schedule=schedule)
+    rates = [learning_rate(stage, step, total) for step in range(total)]
+    assert all(0 <= rate <= 2.0 for rate in rates)
+    assert max(rates) == pytest.approx(2.0)
+    peak = rates.index(max(rates))
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_epochs_become_steps() -> None:
+    """25 rows in batches of 10 are 3 steps an epoch; 1.5 epochs are round(4.5) = 4 steps (half to even)."""
+    assert steps_of(stage_of(steps=None, epochs=2.0), 25) == 6
+    assert steps_of(stage_of(steps=None, epochs=1.5), 25) == 4

@@ -1,0 +1,205 @@
+"""Candidate lists: what may be in them, what they depend on, and that every draw is equally likely."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from polo import PAD, InputError, ItemTable, Known, RowRandom, Rows, Sequences, Splits
+from polo.candidates import attach, draw_distinct, protocol, protocol_hash
+
+N_ITEMS = 30
+USERS = 6
+
+
+def make_splits(seed: int = 0, rows: int = 24, n_items: int = N_ITEMS) -> Splits:
+    """Users with 8 items each; rows show up to 3 of them and aim at another."""
+    rng = np.random.default_rng(seed)
+    owned = np.stack([rng.permutation(n_items)[:8] for _ in range(USERS)])
+    user = np.arange(rows) % USERS
+    history = owned[user, :3].copy()
+    history[::4, 0] = PAD
+    made = Rows(np.arange(rows) + 1000, user, history, owned[user, 3 + np.arange(rows) // USERS % 5])
+    flat = np.repeat(np.arange(USERS), 8)
+    train = np.repeat(np.arange(USERS), 5)
+    return Splits(
+        name="toy",
+        form="made",
+        items=ItemTable([f"t{i}" for i in range(n_items)], [str(i) for i in range(n_items)]),
+        train=made,
+        valid=made[:0],
+        test=made,
+        sequences=Sequences.of(range(USERS), owned[:, :5].tolist()),
+        known_train=Known(train, owned[:, :5].ravel(), n_items),
+        known_all=Known(flat, owned.ravel(), n_items),
+        fingerprint="f",
+    )
+
+
+SPLITS = make_splits()
+
+
+def lists_of(rows: Rows, **changes: Any) -> np.ndarray:
+    asked = {"n": 10, "negatives": "uniform", "seed": 0, "known": SPLITS.known_all} | changes
+    out = attach(SPLITS, rows, **asked).candidates
+    assert out is not None
+    return out
+
+
+@given(st.integers(1, 40), st.integers(0, 12), st.integers(0, 9), st.data())
+def test_a_draw_is_of_different_allowed_items_and_as_many_as_there_are(
+    n_items: int, k: int, count: int, data: st.DataObject
+) -> None:
+    flags = data.draw(st.lists(st.booleans(), min_size=n_items * count, max_size=n_items * count))
+    ban = np.array(flags, dtype=bool).reshape(count, n_items)
+    rows = np.arange(count) * 7
+    items, valid = draw_distinct(RowRandom(1), rows, n_items, k, lambda at, items: ban[at[:, None], items])
+    assert items.shape == valid.shape == (count, k)
+    for row in range(count):
+        drawn = items[row, valid[row]].tolist()
+        allowed = set(np.flatnonzero(~ban[row]).tolist())
+        assert len(drawn) == min(k, len(allowed))
+        assert len(set(drawn)) == len(drawn)
+        assert set(drawn) <= allowed
+        assert valid[row].tolist() == sorted(valid[row].tolist(), reverse=True)
+
+
+@given(st.permutations(range(12)), st.integers(1, 12), st.integers(1, 25))
+def test_a_draw_depends_on_its_row_alone(order: list[int], size: int, k: int) -> None:
+    rows = np.arange(12) * 31 + 5
+    ban = np.random.default_rng(0).random((12, 30)) < np.linspace(0, 0.9, 12)[:, None]
+    whole, whole_valid = draw_distinct(RowRandom(2), rows, 30, k, lambda at, items: ban[at[:, None], items])
+    some = np.array(order[:size])
+    part, part_valid = draw_distinct(RowRandom(2), rows[some], 30, k, lambda at, items: ban[some[at][:, None], items])
+    assert (part == whole[some]).all()
+    assert (part_valid == whole_valid[some]).all()
+
+
+@pytest.mark.parametrize(
+    ("n_items", "allowed", "k"),
+    [(5, [0, 1, 3, 4], 2), (4, [0, 1, 2, 3], 4), (400, [7, 90, 200, 399], 2)],
+    ids=["rejection", "all of them", "few allowed, so the catalogue is put in order"],
+)
+def test_every_ordered_choice_is_equally_likely(n_items: int, allowed: list[int], k: int) -> None:
+    ban = np.ones(n_items, bool)
+    ban[allowed] = False
+    items, valid = draw_distinct(RowRandom(3), np.arange(24_000), n_items, k, lambda at, items: ban[items])
+    assert valid.all()
+    cells = dict.fromkeys(permutations(allowed, k), 0)
+    for cell, count in zip(*np.unique(items, axis=0, return_counts=True), strict=True):
+        cells[tuple(cell.tolist())] = int(count)
+    assert chisquare(list(cells.values())).pvalue > 1e-3
+
+
+def test_nothing_is_drawn_from_nothing() -> None:
+    items, valid = draw_distinct(RowRandom(0), np.empty(0, np.int64), 5, 3, lambda at, items: items < 0)
+    assert items.shape == valid.shape == (0, 3)
+
+
+@given(st.integers(0, 5), st.integers(2, 22), st.sampled_from(["known_all", "known_train"]))
+def test_a_list_holds_the_target_once_and_nothing_the_user_knows(seed: int, n: int, known: str) -> None:
+    rows = SPLITS.test
+    lists = lists_of(rows, seed=seed, n=n, known=getattr(SPLITS, known))
+    assert lists.shape == (len(rows), n)
+    assert ((lists == rows.target[:, None]).sum(axis=1) == 1).all()
+    assert all(len(set(row)) == n for row in lists.tolist())
+    others = lists != rows.target[:, None]
+    assert not (getattr(SPLITS, known).has(rows.user, lists) & others).any()
+    assert not (lists[:, :, None] == rows.history[:, None, :]).any()
+
+
+@given(st.permutations(range(24)), st.integers(1, 24))
+def test_lists_stay_the_same_when_rows_are_shuffled_or_left_out(order: list[int], size: int) -> None:
+    some = np.array(order[:size])
+    assert (lists_of(SPLITS.test[some]) == lists_of(SPLITS.test)[some]).all()
+
+
+def test_the_target_stands_anywhere_with_equal_chance() -> None:
+    many = SPLITS.test[np.arange(20_000) % len(SPLITS.test)]
+    many = replace(many, id=np.arange(20_000))
+    place = (lists_of(many) == many.target[:, None]).argmax(axis=1)
+    assert chisquare(np.bincount(place, minlength=10)).pvalue > 1e-3
+
+
+def test_rows_of_one_target_do_not_share_their_negatives() -> None:
+    row = SPLITS.test[np.zeros(200, np.int64)]
+    lists = lists_of(replace(row, id=np.arange(200)))
+    # 9 of the 22 items that user 0 does not know: two independent draws share 9 * 9 / 22 = 3.7 on average
+    shared = [len(set(a) & set(b)) - 1 for a, b in zip(lists.tolist(), lists[1:].tolist(), strict=False)]
+    assert 3.2 < float(np.mean(shared)) < 4.2
+
+
+def test_another_seed_gives_other_lists_and_the_same_seed_the_same() -> None:
+    assert (lists_of(SPLITS.test) == lists_of(SPLITS.test)).all()
+    assert (lists_of(SPLITS.test) != lists_of(SPLITS.test, seed=1)).any()
+
+
+def test_training_lists_may_hold_held_out_items_and_evaluation_lists_may_not() -> None:
+    many = replace(SPLITS.test[np.arange(300) % 24], id=np.arange(300))
+    train, evaluation = lists_of(many, known=SPLITS.known_train), lists_of(many)
+    others = train != many.target[:, None]
+    assert (SPLITS.known_all.has(many.user, train) & others).any()
+    assert not (SPLITS.known_all.has(many.user, evaluation) & (evaluation != many.target[:, None])).any()
+
+
+def test_more_candidates_than_items_is_an_error_that_names_row_and_user() -> None:
+    with pytest.raises(InputError, match=r"fewer candidates than asked: row 1000 \(user 0\) has 22 items") as error:
+        lists_of(SPLITS.test, n=24)
+    assert "set candidates.n to 23 or less" in str(error.value)
+    assert lists_of(SPLITS.test, n=23).shape == (24, 23)
+
+
+def test_lists_of_the_file_are_taken_as_they_are() -> None:
+    own = np.stack([SPLITS.test.target, (SPLITS.test.target + 1) % N_ITEMS], axis=1)
+    assert (lists_of(SPLITS.test.with_candidates(own), negatives="file", n=2) == own).all()
+    with pytest.raises(InputError, match=r"set candidates\.n to 2"):
+        lists_of(SPLITS.test.with_candidates(own), negatives="file", n=20)
+    with pytest.raises(InputError, match="no candidate lists of its own"):
+        lists_of(SPLITS.test, negatives="file")
+
+
+def described(rows: Rows | None = None, splits: Splits = SPLITS, **changes: Any) -> dict[str, Any]:
+    rows = rows if rows is not None else attach(splits, splits.test, n=10, known=splits.known_all)
+    return protocol(splits, rows, **({"split": "test", "negatives": "uniform", "seed": 0} | changes))
+
+
+def test_a_protocol_is_plain_data_that_says_how_ties_count() -> None:
+    assert json.loads(json.dumps(described())) == described()
+    assert described() | {"fingerprint": "f", "lists": ""} == {
+        "data": "toy", "form": "made", "fingerprint": "f", "split": "test", "rows": 24, "rows_in_split": 24,
+        "subsample_seed": None, "history": 3, "n": 10, "negatives": "uniform", "seed": 0, "lists": "",
+        "ties": "expected",
+    }  # fmt: skip
+
+
+def test_whatever_makes_numbers_incomparable_changes_the_hash() -> None:
+    rows = attach(SPLITS, SPLITS.test, n=10, known=SPLITS.known_all)
+    others = [
+        described(splits=replace(SPLITS, name="other")),
+        described(splits=replace(SPLITS, form="other")),
+        described(splits=replace(SPLITS, fingerprint="g")),
+        described(rows[:12], subsample_seed=0),
+        described(rows[12:], subsample_seed=0),
+        described(seed=1),
+        described(negatives="file"),
+        described(attach(SPLITS, SPLITS.test, n=11, known=SPLITS.known_all)),
+        described(attach(SPLITS, SPLITS.test, n=10, known=SPLITS.known_train)),
+        described(replace(rows, history=rows.history[:, 1:])),
+        described(split="train"),
+    ]
+    hashes = {protocol_hash(p) for p in [described(), *others]}
+    assert len(hashes) == len(others) + 1
+    assert protocol_hash(described()) == protocol_hash(described())
+
+
+def test_rows_without_lists_have_no_protocol() -> None:
+    with pytest.raises(ValueError, match="candidate lists"):
+        described(SPLITS.test)
