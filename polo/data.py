@@ -46,7 +46,8 @@ class Rows:
 
     Example:
         >>> import numpy as np
-        >>> rows = Rows(id=np.arange(2), user=np.array([7, 8]), history=np.array([[-1, 3], [4, 5]]), target=np.array([1, 2]))
+        >>> history = np.array([[-1, 3], [4, 5]])
+        >>> rows = Rows(id=np.arange(2), user=np.array([7, 8]), history=history, target=np.array([1, 2]))
         >>> len(rows), rows[np.array([1])].history.tolist(), rows.history_of(0).tolist()
         (2, [[4, 5]], [3])
     """
@@ -94,8 +95,9 @@ class Sequences:
 
     @classmethod
     def of(cls, users: Sequence[int], sequences: Sequence[Sequence[int]]) -> Sequences:
+        """From one list of items for each user."""
         offsets = np.cumsum([0, *(len(s) for s in sequences)], dtype=np.int64)
-        flat = np.concatenate([np.asarray(s, dtype=np.int64) for s in sequences]) if len(sequences) else np.empty(0, np.int64)
+        flat = np.concatenate([np.empty(0, np.int64), *(np.asarray(s, dtype=np.int64) for s in sequences)])
         return cls(np.asarray(users, dtype=np.int64), flat, offsets)
 
 

@@ -102,6 +102,8 @@ class Refresh(Protocol):
 
 
 class Beta(Protocol):
+    """Strength of the preference, pair by pair."""
+
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], progress: float) -> Float[Tensor, "b k"]:
         """Strength of each negative, no gradient; ``scores`` carry none.
 
@@ -111,6 +113,8 @@ class Beta(Protocol):
 
 
 class Loss(Protocol):
+    """A loss head: from scores to a loss of each row."""
+
     needs: frozenset[Need]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
@@ -173,6 +177,8 @@ class Evaluator(Protocol):
 
 
 class Baseline(Protocol):
+    """A trivial system that every model is measured beside."""
+
     def fit(self, splits: Splits) -> None:
         """Learns from ``splits.train`` and ``splits.sequences`` alone."""
 
@@ -188,6 +194,8 @@ class Scorer(Protocol):
 
 
 class Base(Protocol):
+    """Makes or finds a base model."""
+
     def path(self) -> Path:
         """A folder with config, weights and tokenizer in Hugging Face form; makes it when it is not there yet."""
 

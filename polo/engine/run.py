@@ -11,7 +11,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,14 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
 
 
+def named(resolved: Resolved) -> Resolved:
+    """The recipe under the name that its run gets: the profile's name is part of it."""
+    if resolved.profile is None:
+        return resolved
+    name = f"{resolved.recipe.name}-{resolved.profile}"
+    return replace(resolved, recipe=replace(resolved.recipe, name=name), tree={**resolved.tree, "name": name})
+
+
 class Run:
     """One run of one recipe.
 
@@ -84,6 +92,11 @@ class Run:
         self._resumed = resume
         if resume is not None:
             self._same_recipe(resume)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that speaks and writes."""
+        return bool(self._accelerator.is_main_process)
 
     # -- before the first step ----------------------------------------------------------------------------------
 
@@ -171,34 +184,30 @@ class Run:
         hook = self._plugins.manager.hook
         error: BaseException | None = None
         try:
-            if self._accelerator.is_main_process:
+            if self.is_main:
                 self._describe(folder, ready)
                 hook.polo_run_started(run=folder.path, recipe=self.resolved.tree)
-            trackers = ready.composer.trackers() if self._accelerator.is_main_process else []
+            trackers = ready.composer.trackers() if self.is_main else []
             try:
                 self._stages(folder, ready, policy, trackers)
             finally:
                 for tracker in trackers:
                     tracker.close()
             results = self.evaluate(folder, ready, policy)
-            if self._accelerator.is_main_process:
+            if self.is_main:
                 hook.polo_evaluated(run=folder.path, results=results)
         except BaseException as caught:
             error = caught
             raise
         finally:
-            if self._accelerator.is_main_process:
+            if self.is_main:
                 hook.polo_run_ended(run=folder.path, error=error)
         return folder, results
 
     def _folder(self) -> RunFolder:
         if self._resumed is not None:
             return self._resumed
-        place = [
-            str(RunFolder.create(Path(self.recipe.out), self.recipe.name).path)
-            if self._accelerator.is_main_process
-            else ""
-        ]
+        place = [str(RunFolder.create(Path(self.recipe.out), self.recipe.name).path) if self.is_main else ""]
         if self._accelerator.num_processes > 1:
             broadcast_object_list(place)
         return RunFolder(Path(place[0]))
@@ -255,7 +264,7 @@ class Run:
             if reference == name:
                 weights[name] = snapshot(policy.module)
             previous = name
-        if self._accelerator.is_main_process and not folder.final.exists():
+        if self.is_main and not folder.final.exists():
             with whole_folder(folder.final) as place:
                 policy.save(place)
 
@@ -266,7 +275,7 @@ class Run:
             if (place / "manifest.json").is_file():
                 policy.load(place / "policy")
                 self.console.say(f"{name}: taken from {whose} (fingerprint {fingerprint})")
-                if self._accelerator.is_main_process and place == cached:
+                if self.is_main and place == cached:
                     shutil.copytree(place, folder.stage(name))
                     folder.log({"stage": name, "step": 0, "cached": fingerprint})
                 self._accelerator.wait_for_everyone()
@@ -274,7 +283,7 @@ class Run:
         return False
 
     def _keep(self, folder: RunFolder, policy: Policy, name: str, fingerprint: str) -> None:
-        if self._accelerator.is_main_process:
+        if self.is_main:
             for place in (folder.stage(name), cache_dir() / "stages" / fingerprint):
                 with whole_folder(place) as temporary:
                     (temporary / "policy").mkdir()
@@ -296,7 +305,7 @@ class Run:
         hook = self._plugins.manager.hook
 
         def log(line: Mapping[str, Any]) -> None:
-            if not self._accelerator.is_main_process:
+            if not self.is_main:
                 return
             folder.log(line)
             for tracker in trackers:
@@ -304,7 +313,7 @@ class Run:
             hook.polo_step_ended(stage=name, step=line["step"], metrics=line)
 
         def rewind(stage_name: str, step: int) -> None:
-            if self._accelerator.is_main_process:
+            if self.is_main:
                 folder.rewind(stage_name, step)
 
         train(
@@ -354,18 +363,20 @@ class Run:
             systems.append(evaluate.System(evaluate.MODEL if name == names[-1] else name, scores, tokens))
         evaluators = composer.evaluators()
         values = {system.name: evaluate.per_row(rows, system, evaluators) for system in systems}
+        protocol_ = self._protocol(ready)
         results = {
-            "protocol": self._protocol(ready),
+            "protocol": protocol_,
             "rows": len(rows),
             "users": len(np.unique(rows.user)),
             "baselines": "all" if self.recipe.evaluate.baselines == "all" else [s.name for s in systems[: -len(names)]],
             **evaluate.summarise(rows, values),
         }
-        if self._accelerator.is_main_process:
+        if self.is_main:
+            place, summary = folder.evaluation_under(protocol_["hash"])
             for system in systems:
-                evaluate.write_scores(folder.evaluation, rows, system)
-            evaluate.write_per_row(folder.evaluation, rows, values)
-            write_json(folder.path / "results.json", results)
+                evaluate.write_scores(place, rows, system)
+            evaluate.write_per_row(place, rows, values)
+            write_json(summary, results)
         self._accelerator.wait_for_everyone()
         return results
 

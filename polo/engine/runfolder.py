@@ -65,9 +65,18 @@ class RunFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    @property
-    def evaluation(self) -> Path:
-        return self.path / "eval"
+    def evaluation_under(self, protocol: str) -> tuple[Path, Path]:
+        """Where scores and results of an evaluation go: the run's own protocol has ``eval/`` and ``results.json``.
+
+        An evaluation under another protocol (``polo eval`` with changes) gets a folder of its own.
+        """
+        try:
+            own = json.loads((self.path / "provenance.json").read_text("utf-8"))["protocol"]["hash"]
+        except (OSError, ValueError, KeyError):
+            own = protocol
+        place = self.path / ("eval" if protocol == own else f"eval-{protocol}")
+        place.mkdir(exist_ok=True)
+        return place, (self.path if protocol == own else place) / "results.json"
 
     @property
     def final(self) -> Path:

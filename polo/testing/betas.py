@@ -38,10 +38,10 @@ def check_beta(beta: Beta, *, by_column: bool = False) -> None:
 def _one_call(beta: Beta, one: Case, progress: float) -> None:
     scores = replace(one.scores, policy=one.scores.policy.clone().requires_grad_())
     out = beta(scores, one.keep, progress)
-    kept = out[one.keep]
     assert out.shape == one.keep.shape, f"a beta of each negative: {tuple(out.shape)}, expected {tuple(one.keep.shape)}"
     assert out.dtype in (torch.float32, torch.float64), f"float32 or wider, not {out.dtype}"
     assert not out.requires_grad, "no gradient flows through beta"
+    kept = out[one.keep]
     assert kept.isfinite().all(), "finite where kept"
     assert (kept >= 0).all(), "at least 0 where kept"
     assert torch.equal(kept, beta(scores, one.keep, progress)[one.keep]), (

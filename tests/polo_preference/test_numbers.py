@@ -125,7 +125,8 @@ def test_dpop() -> None:
 
 def test_alpha_dpo() -> None:
     """Two rows of one negative and 1 token each: margins m = 1 and 3; ratio margins D = 0 and 2, mean 1, deviation 1,
-    z = -1 and 1; gamma 0.5, alpha 0.25: targets 0.25 and 0.75; beta 2: -log s(1.5) = 0.201413, -log s(4.5) = 0.011048."""
+    z = -1 and 1; gamma 0.5, alpha 0.25: targets 0.25 and 0.75; beta 2: -log s(1.5) = 0.201413,
+    -log s(4.5) = 0.011048."""
     s = Scores.of(
         torch.tensor([[-1.0, -2.0], [-1.0, -4.0]], dtype=torch.float64),
         ref=torch.tensor([[-1.0, -2.0], [-1.0, -2.0]], dtype=torch.float64),
@@ -136,10 +137,8 @@ def test_alpha_dpo() -> None:
 
 
 def test_dmpo() -> None:
-    """beta 0.5: mean margin 1.25, -log s(0.625) = log(1 + e^-0.625) = 0.428687... from the formula
-    -log s(beta r_w - beta/k sum r_j) = -log s(0.5 * 1 - 0.25 * (-0.5))."""
-    assert loss("dmpo", THREE, 0.5) == pytest.approx(float(torch.log1p(torch.tensor(-0.625).double().exp())), abs=1e-9)
-    assert loss("dmpo", THREE, 0.5) == pytest.approx(0.428695, abs=2e-5)
+    """beta 0.5: beta r_w - beta/k sum r_j = 0.5 * 1 - 0.25 * (-0.5) = 0.625; log(1 + e^-0.625) = 0.428701."""
+    assert loss("dmpo", THREE, 0.5) == pytest.approx(0.428701, abs=1e-6)
 
 
 def test_sdpo() -> None:

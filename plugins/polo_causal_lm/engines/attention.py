@@ -86,17 +86,22 @@ class RowByRow:
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
     ) -> Float[Tensor, "1 h t d"]:
+        # one split of each tensor: slices taken one by one would each add a whole-length gradient in the backward pass
+        sizes = [span.stop - span.start for span in self.spans]
+        rows = zip(self.spans, self.masks, *(x.split(sizes, dim=2) for x in (query, key, value)), strict=True)
         outputs = []
-        for span, mask in zip(self.spans, self.masks, strict=True):
-            prompt, whole = slice(span.start, span.middle), slice(span.start, span.stop)
-            q, k, v = (x[:, :, prompt] for x in (query, key, value))
+        for span, mask, q, k, v in rows:
+            p = span.middle - span.start
             outputs.append(
-                functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling)
+                functional.scaled_dot_product_attention(
+                    q[:, :, :p], k[:, :, :p], v[:, :, :p], dropout_p=dropout, is_causal=True, scale=scaling
+                )
             )
             if span.stop > span.middle:
-                q, k, v = query[:, :, span.middle : span.stop], key[:, :, whole], value[:, :, whole]
                 outputs.append(
-                    functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling)
+                    functional.scaled_dot_product_attention(
+                        q[:, :, p:], k, v, attn_mask=mask, dropout_p=dropout, scale=scaling
+                    )
                 )
         return torch.cat(outputs, dim=2)
 

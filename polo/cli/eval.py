@@ -1,0 +1,31 @@
+"""``polo eval``: scores a finished run again, perhaps in another way, and writes its results anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, open_recipe
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    overrides: OverridesArgument = None,
+    plugin: PluginOption = None,
+    no_plugin: NoPluginOption = None,
+) -> None:
+    """Evaluate a run again, for example with: evaluate.scorer=vllm evaluate.split=valid."""
+    from polo.engine.runfolder import RunFolder
+
+    folder = RunFolder.open(run)
+    resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), overrides, "none", plugin, no_plugin)
+
+    from polo.cli.run import report
+    from polo.engine.run import Run
+
+    job = Run(resolved, plugins)
+    results = job.evaluate_again(folder)
+    if job.is_main:
+        report(folder.path, results)

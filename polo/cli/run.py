@@ -1,0 +1,80 @@
+"""``polo run``: the main command. Training and evaluation happen in ``polo.engine.run``; this file only calls it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, ProfileOption, RecipeArgument, open_recipe
+from polo.cli.output import note
+
+#: exit code after Ctrl-C, as shells report it
+INTERRUPTED = 130
+
+ResumeOption = Annotated[
+    Path | None,
+    typer.Option(metavar="RUN", help="Go on in this run folder, from its newest checkpoint.", show_default=False),
+]
+ContinueOption = Annotated[bool, typer.Option("--continue", help="Go on in the newest unfinished run of this recipe.")]
+ProcessesOption = Annotated[int, typer.Option(min=1, help="Processes of one machine (torchrun starts them).")]
+
+
+def run(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    profile: ProfileOption = "auto",
+    resume: ResumeOption = None,
+    continue_: ContinueOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and show the plan; train nothing.")
+    ] = False,
+    processes: ProcessesOption = 1,
+    plugin: PluginOption = None,
+    no_plugin: NoPluginOption = None,
+) -> None:
+    """Train and evaluate a recipe. The last line on stdout is the run's folder."""
+    if processes > 1 and "LOCAL_RANK" not in os.environ:
+        sys.exit(_launch(processes, sys.argv[1:]))
+    resolved, plugins = open_recipe(recipe, overrides, profile, plugin, no_plugin)
+
+    from polo.engine.interrupt import Interrupted
+    from polo.engine.run import Run, named
+    from polo.engine.runfolder import RunFolder
+
+    resolved = named(resolved)
+    folder = None
+    if resume is not None:
+        folder = RunFolder.open(resume)
+    elif continue_:
+        folder = RunFolder.latest(Path(resolved.recipe.out), resolved.recipe.name)
+    job = Run(resolved, plugins, folder)
+    if dry_run:
+        job.dry_run()
+        return
+    try:
+        folder, results = job.execute()
+    except Interrupted as stopped:
+        note(stopped.advice)
+        sys.exit(INTERRUPTED)
+    if job.is_main:
+        report(folder.path, results)
+
+
+def report(folder: Path, results: dict[str, Any]) -> None:
+    """The closing table, and the folder as the last line of stdout."""
+    from polo.cli.results import print_results
+
+    print_results(results)
+    print(folder, flush=True)
+
+
+def _launch(processes: int, words: Sequence[str]) -> int:
+    """The same command under torchrun; its workers see LOCAL_RANK and do not come here again."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return subprocess.run([*start, "-m", "polo", *words], check=False).returncode  # noqa: S603
