@@ -15,10 +15,12 @@ __version__ = "0.1.0"
 PLUGIN_API = 1
 
 _PUBLIC = {
+    "Audited": "polo.protocols",
     "Choice": "polo.component",
     "Component": "polo.component",
     "Context": "polo.component",
     "Draw": "polo.scores",
+    "Finding": "polo.protocols",
     "InputError": "polo.errors",
     "ItemTable": "polo.data",
     "Known": "polo.data",
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
     from polo.hookspecs import hookimpl as hookimpl
+    from polo.protocols import Audited as Audited
+    from polo.protocols import Finding as Finding
     from polo.protocols import Ranked as Ranked
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of

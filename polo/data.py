@@ -145,6 +145,7 @@ class Splits:
         known_all: what is known from all splits; evaluation candidates avoid it.
         fingerprint: hash of the content; changes whenever any row, title or split changes.
         licence: terms of use in one line.
+        tied_times: share of neighbouring events of a user with one and the same timestamp; ``None`` without timestamps.
         notes: counts worth telling, such as ``{"rows dropped: history shorter than 3": 120}``.
     """
 
@@ -159,4 +160,5 @@ class Splits:
     known_all: Known
     fingerprint: str
     licence: str = ""
+    tied_times: float | None = None
     notes: Mapping[str, int] = field(default_factory=dict)

@@ -77,7 +77,7 @@ def polo_baselines() -> Sequence[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def polo_audits() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Checks of data and protocol."""
+    """Checks of data and protocol. :class:`polo.protocols.Audit`."""
 
 
 @hookspec

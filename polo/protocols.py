@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from polo.errors import PoloError
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor, nn
@@ -31,18 +33,21 @@ IntArray = npt.NDArray[np.int64]
 Need = Literal["negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched"]
 
 
+@runtime_checkable
 class DataSource(Protocol):
     """``build(options, context)`` must be cheap; ``load`` reads."""
 
     def load(self) -> Splits: ...
 
 
+@runtime_checkable
 class Peek(Protocol):
     """The policy without gradients, for samplers that look before they draw: ``peek(rows, items) -> [B, n]``."""
 
     def __call__(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]: ...
 
 
+@runtime_checkable
 class Policy(Protocol):
     """The model that is trained.
 
@@ -83,6 +88,7 @@ class Policy(Protocol):
         """Loads trainable weights that ``save`` wrote."""
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Draws negatives before scoring, selects among them after."""
 
@@ -101,6 +107,7 @@ class Refresh(Protocol):
         """Called before the first step of every epoch (0 too) with the stage's training rows."""
 
 
+@runtime_checkable
 class Beta(Protocol):
     """Strength of the preference, pair by pair."""
 
@@ -112,6 +119,7 @@ class Beta(Protocol):
         """
 
 
+@runtime_checkable
 class Loss(Protocol):
     """A loss head: from scores to a loss of each row."""
 
@@ -159,6 +167,10 @@ class Ranked:
     def of(cls, rows: Rows, scores: FloatArray) -> Ranked:
         if rows.candidates is None:
             raise ValueError("rows without candidate lists cannot be ranked")
+        if not np.isfinite(scores).all():
+            row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
+            raise PoloError(f"a score of row {int(rows.id[row])} is not finite: {scores[row].tolist()}",
+                            fix="look at what scored it; a ranking of such scores would mean nothing")  # fmt: skip
         truth = (rows.candidates == rows.target[:, None]).argmax(axis=1)
         own = np.take_along_axis(scores, truth[:, None], axis=1)
         above = (scores > own).sum(axis=1)
@@ -166,6 +178,7 @@ class Ranked:
         return cls(rows, scores, truth.astype(np.int64), above.astype(np.int64), tied.astype(np.int64))
 
 
+@runtime_checkable
 class Evaluator(Protocol):
     """A metric over ranked candidate lists."""
 
@@ -176,6 +189,7 @@ class Evaluator(Protocol):
         """Metric name (such as ``hit_ratio@1``) -> value of each row, ``[N]``; the metric is their mean."""
 
 
+@runtime_checkable
 class Baseline(Protocol):
     """A trivial system that every model is measured beside."""
 
@@ -186,6 +200,54 @@ class Baseline(Protocol):
         """``[N, n]`` scores, higher is better; ties are allowed and counted by the tie rule."""
 
 
+@runtime_checkable
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """What an audit looks at: the data, and the candidate lists that a number will be measured on.
+
+    Args:
+        splits: the data set.
+        split: the split that is evaluated.
+        lists: split name -> its rows (``train`` may be a sample of very large data) with the recipe's candidate lists.
+        file_lists: split name -> its rows with the lists that the data source read; empty where it read none.
+        negatives: whether the recipe draws its lists (``uniform``) or takes those of the file.
+        n: declared length of a list.
+        title_tokens: int64 ``[n_items]`` tokens of each title with its end token, where a text policy is at hand.
+    """
+
+    splits: Splits
+    split: Literal["valid", "test"]
+    lists: Mapping[str, Rows]
+    file_lists: Mapping[str, Rows]
+    negatives: Literal["uniform", "file"]
+    n: int
+    title_tokens: IntArray | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an audit found.
+
+    Args:
+        figure: the number that was judged, ``None`` where there is nothing to measure.
+        verdict: ``ok``; ``warn`` (know this before you read a number); ``fail`` (the number does not mean what it says).
+        meaning: one sentence with the figures in it.
+        fix: what to do about it; empty if there is nothing to do.
+    """
+
+    figure: float | None
+    verdict: Literal["ok", "warn", "fail"]
+    meaning: str
+    fix: str = ""
+
+
+class Audit(Protocol):
+    """A check of data and protocol, before any model is trained."""
+
+    def check(self, audited: Audited) -> Finding:
+        """Must be quick (seconds on 100k rows) and must not depend on anything but ``audited`` and the seed."""
+
+
 class Scorer(Protocol):
     """An engine that scores candidate lists at evaluation, where the policy itself does not."""
 
@@ -193,6 +255,7 @@ class Scorer(Protocol):
         """Sums of log-probabilities ``[N, n]`` and how many tokens each ran over ``[N, n]``."""
 
 
+@runtime_checkable
 class Base(Protocol):
     """Makes or finds a base model."""
 
@@ -203,6 +266,7 @@ class Base(Protocol):
         """Hash of the content, or of all that determines it."""
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """Receives every line of ``metrics.jsonl``."""
 
@@ -212,6 +276,6 @@ class Tracker(Protocol):
 
 
 __all__: Sequence[str] = [
-    "AtZero", "Base", "Baseline", "Beta", "DataSource", "Evaluator", "Loss", "Need", "Peek", "Policy", "Ranked",
-    "Refresh", "Sampler", "Scorer", "Stateful", "Tracker",
+    "AtZero", "Audit", "Audited", "Base", "Baseline", "Beta", "DataSource", "Evaluator", "Finding", "Loss", "Need",
+    "Peek", "Policy", "Ranked", "Refresh", "Sampler", "Scorer", "Stateful", "Tracker",
 ]  # fmt: skip

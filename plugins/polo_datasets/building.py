@@ -122,12 +122,32 @@ def sequences_of(users: IntArray, items: IntArray) -> Sequences:
     return Sequences(numbers, items[order], np.append(starts, len(users)).astype(np.int64))
 
 
+def tied_times(users: IntArray, times: npt.NDArray[np.number]) -> float | None:
+    """Share of neighbouring events of one user with the same time; events stand in order, user by user.
+
+    Example:
+        >>> tied_times(np.array([0, 0, 0, 1]), np.array([5, 5, 7, 7]))
+        0.5
+    """
+    same_user = users[1:] == users[:-1]
+    return float((times[1:] == times[:-1])[same_user].mean()) if same_user.any() else None
+
+
 def finish(
-    parts: Parts, *, name: str, form: str, items: ItemTable, licence: str, notes: Mapping[str, int], where: str
+    parts: Parts,
+    *,
+    name: str,
+    form: str,
+    items: ItemTable,
+    licence: str,
+    notes: Mapping[str, int],
+    where: str,
+    tied_times: float | None = None,
 ) -> Splits:
     """Numbers the rows, takes the fingerprint, and refuses an empty training or test split.
 
-    Row ids run from 0 over train, valid and test.
+    Row ids run from 0 over train, valid and test. The fingerprint covers what is trained and measured on, so
+    ``tied_times`` (see :func:`tied_times`) is not part of it.
 
     Raises:
         InputError: a split that must have rows has none.
@@ -155,6 +175,7 @@ def finish(
         known_all=Known(*parts.known_all, n_items=len(items)),
         fingerprint=_fingerprint(name, form, items, numbered, parts),
         licence=licence,
+        tied_times=tied_times,
         notes=counted,
     )
 

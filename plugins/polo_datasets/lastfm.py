@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from polo import PAD, Context, InputError, ItemTable, RowRandom, Rows, Sequences, Splits
-from polo_datasets.building import Pairs, Parts, by_user, finish, first_occurrences, pairs, sequences_of
+from polo_datasets.building import Pairs, Parts, by_user, finish, first_occurrences, pairs, sequences_of, tied_times
 from polo_datasets.download import fetch_archive
 from polo_datasets.files import column, find_folder, read_records
 from polo_datasets.hetrec import ARTISTS, TAGS, read_artists, read_tags
@@ -130,7 +130,7 @@ class LastFM:
         # ties are the rule (a user tags many artists in one day): their order is drawn, by user and artist
         draw = RowRandom(options.seed, "tied tags").uniform(user * (1 << 32) + artist, 1)[:, 0]
         order = np.lexsort((draw, time, user))
-        user, artist = user[order], artist[order]
+        user, artist, time = user[order], artist[order], time[order]
         first = first_occurrences(user, artist)
         numbers, item = np.unique(artist[first], return_inverse=True)
         parts = by_user(sequences_of(user[first], item), options.history, options.min_history, options.seed)
@@ -139,7 +139,16 @@ class LastFM:
             "tags dropped: artist without a name": int(nameless.sum()),
             "tags dropped: not the first of its user and artist": int((~first).sum()),
         }
-        return finish(parts, name="lastfm", form="hetrec", items=items, licence=LICENCE, notes=notes, where=str(folder))
+        return finish(
+            parts,
+            name="lastfm",
+            form="hetrec",
+            items=items,
+            licence=LICENCE,
+            notes=notes,
+            where=str(folder),
+            tied_times=tied_times(user[first], time[first]),
+        )
 
 
 def _sequences(path: Path, split: str) -> Sequences:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from polo import Context, InputError, ItemTable, Splits
-from polo_datasets.building import finish, first_occurrences, leave_last_out, sequences_of
+from polo_datasets.building import finish, first_occurrences, leave_last_out, sequences_of, tied_times
 from polo_datasets.files import column, find_folder, open_text, read_records
 from polo_datasets.options import ML100KOptions
 
@@ -58,7 +58,7 @@ class ML100K:
                 f"item {min(unknown)} is rated but has no title", where=str(folder), fix="get the item table"
             )
         order = np.lexsort((np.arange(len(user)), time, user))
-        user, item = user[order], item[order]
+        user, item, time = user[order], item[order], time[order]
         numbers = np.array(sorted(items), np.int64)
         item = np.searchsorted(numbers, item)
         first = first_occurrences(user, item)
@@ -75,6 +75,7 @@ class ML100K:
             licence=LICENCE,
             notes={"ratings dropped: repeated user and item": int((~first).sum())},
             where=str(folder),
+            tied_times=tied_times(user[first], time[first]),
         )
 
     def _read(self) -> tuple[Path, Events, Items]:

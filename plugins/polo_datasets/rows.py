@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from polo import Context, InputError, ItemTable, Splits
-from polo_datasets.building import by_user, finish, first_occurrences, leave_last_out, sequences_of
+from polo_datasets.building import by_user, finish, first_occurrences, leave_last_out, sequences_of, tied_times
 from polo_datasets.files import column, need_file, read_records
 from polo_datasets.lists import read_lists
 from polo_datasets.options import RowsOptions
@@ -62,6 +62,7 @@ def read_interactions(options: RowsOptions) -> Splits:
     ordered_users, ordered_items = np.array(user, np.int64)[order], np.array(item, np.int64)[order]
     first = first_occurrences(ordered_users, ordered_items)
     sequences = sequences_of(ordered_users[first], ordered_items[first])
+    tied = None if options.time_column is None else tied_times(ordered_users[first], np.array(time)[order][first])
     if options.split == "by_user":
         parts = by_user(sequences, options.history, options.min_history, options.seed)
     else:
@@ -77,6 +78,7 @@ def read_interactions(options: RowsOptions) -> Splits:
             "items with the title of another item": repeated_titles,
         },
         where=str(events),
+        tied_times=tied,
     )
 
 

@@ -1,0 +1,1 @@
+"""What is made of finished runs: significance, comparisons, reports. Reads run folders; trains nothing."""

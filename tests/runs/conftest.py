@@ -1,0 +1,49 @@
+"""A whole recipe small enough to run in seconds: a tiny world, a tiny model, the real components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+RECIPE = """\
+polo: 1
+name: toy
+data: {use: demo, items: 120, users: 60, shortest: 8, longest: 12}
+candidates: {n: 10, negatives: uniform}
+policy:
+  use: causal_lm
+  base: {use: tiny_lm, hidden: 32, layers: 1, heads: 2, vocab: 400, epochs: 1}
+  lora: {r: 4, dropout: 0.0}
+reference: sft
+stages:
+  sft: {loss: sft, steps: 3, lr: 1e-3, batch: 16, checkpoint: 2, validate: {rows: 20}}
+  prefer:
+    sampler: {use: boundary, from: {use: uniform, k: 6}}
+    beta: {use: dual_margin, margin: 6.0}
+    loss: dmpo
+    steps: 6
+    lr: 1e-3
+    batch: 16
+    checkpoint: 2
+    validate: {rows: 20, every: 3}
+evaluate:
+  evaluators: [{use: hit_ratio, k: [1, 5]}, {use: ndcg, k: [5]}, mrr]
+  rows: 40
+"""
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all runs of the session, so that the base is made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def toy(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The recipe's file; the current folder is its own."""
+    monkeypatch.setenv("POLO_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "toy.yaml"
+    path.write_text(RECIPE)
+    return path
