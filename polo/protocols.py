@@ -200,7 +200,6 @@ class Baseline(Protocol):
         """``[N, n]`` scores, higher is better; ties are allowed and counted by the tie rule."""
 
 
-@runtime_checkable
 @dataclass(frozen=True, kw_only=True)
 class Audited:
     """What an audit looks at: the data, and the candidate lists that a number will be measured on.
@@ -241,6 +240,7 @@ class Finding:
     fix: str = ""
 
 
+@runtime_checkable
 class Audit(Protocol):
     """A check of data and protocol, before any model is trained."""
 
@@ -248,6 +248,7 @@ class Audit(Protocol):
         """Must be quick (seconds on 100k rows) and must not depend on anything but ``audited`` and the seed."""
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """An engine that scores candidate lists at evaluation, where the policy itself does not."""
 

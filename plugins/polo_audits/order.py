@@ -11,14 +11,22 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from polo import Audited, Context, Finding, Sequences
 from polo_audits.figures import percent
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 
 #: neighbouring pairs that are looked at; whole sequences beyond them are left out
 _PAIRS: Final = 200_000
+#: of the Bradley-Terry fit: weight of s^2 / 2, and steps
+_SHRINKAGE: Final = 1e-3
+_ITERATIONS: Final = 100
+#: times that each item is moved to its best place
+_SWEEPS: Final = 4
 #: how much of what shuffled sequences leave unexplained the order explains: from here on it warns, and fails
 WARN: Final = 0.6
 FAIL: Final = 0.9
@@ -30,8 +38,11 @@ class Order:
     """Share of neighbouring pairs that agree with the best global order found, against shuffled sequences.
 
     An edge a -> b for each item b that follows item a. If the graph has no cycle, one order explains everything. The
-    best order is a minimum feedback arc set, which is found approximately by taking sources and sinks off and then
-    the item with the largest surplus of edges out (Eades, Lin & Smyth 1993, doi 10.1016/0020-0190(93)90079-O).
+    best order (a minimum feedback arc set) is hard to find, so two orders are made, improved by moving single
+    items, and the better one counts: exact where there is no cycle, sources and sinks are taken off, then the item with
+    the largest surplus of edges out (Eades, Lin & Smyth 1993, doi 10.1016/0020-0190(93)90079-O); robust where there is
+    noise, items stand by their strength s in a fit of P(a before b) = sigmoid(s_b - s_a) (Bradley & Terry 1952,
+    doi 10.2307/2334029).
     Few pairs over many items are easily put in order, so the same is done with each sequence shuffled; judged is
     explained = (share - shuffled) / (1 - shuffled).
     """
@@ -117,12 +128,60 @@ def explained(before: IntArray, after: IntArray, n_items: int) -> float:
     """
     codes, weight = np.unique(before * n_items + after, return_counts=True)
     source, sink = codes // n_items, codes % n_items
+    total = weight.sum()
     place = np.empty(n_items, np.int64)
-    place[_best_order(source, sink, weight, n_items)] = np.arange(n_items)
-    return float(weight[place[source] < place[sink]].sum() / weight.sum())
+    place[_peeled(source, sink, weight, n_items)] = np.arange(n_items)
+    share = float(weight[place[source] < place[sink]].sum() / total)
+    if share == 1.0:
+        return share
+    for start in (place.astype(np.float64), _strengths(source, sink, weight, n_items)):
+        better = _improved(start, source, sink, weight, n_items)
+        share = max(share, float(weight[better[source] < better[sink]].sum() / total))
+    return share
 
 
-def _best_order(source: IntArray, sink: IntArray, weight: IntArray, n_items: int) -> IntArray:
+def _improved(place: FloatArray, source: IntArray, sink: IntArray, weight: IntArray, n_items: int) -> FloatArray:
+    """Moves one item after the other to the place where most of its pairs agree, a few times over."""
+    ends, other = np.concatenate([source, sink]), np.concatenate([sink, source])
+    # +w for a neighbour that should stand behind the item, -w for one that should stand before it
+    signed = np.concatenate([weight, -weight]).astype(np.float64)
+    order = np.argsort(ends, kind="stable")
+    other, signed = other[order], signed[order]
+    starts = np.searchsorted(ends[order], np.arange(n_items + 1)).tolist()
+    for _ in range(_SWEEPS):
+        place = np.argsort(np.argsort(place, kind="stable"), kind="stable").astype(np.float64)
+        for i in range(n_items):
+            low, high = starts[i], starts[i + 1]
+            if low == high:
+                continue
+            near = place[other[low:high]]
+            ranked = near.argsort()
+            # passing a neighbour on the way back loses what should stand behind and wins what should stand before
+            agreed = np.concatenate([[0.0], -np.cumsum(signed[low:high][ranked])])
+            best, here = int(agreed.argmax()), int(np.searchsorted(near[ranked], place[i]))
+            if agreed[best] > agreed[here]:
+                edges = near[ranked]
+                left = edges[best - 1] if best else edges[0] - 1.0
+                right = edges[best] if best < len(edges) else edges[-1] + 1.0
+                place[i] = (left + right) / 2
+    return place
+
+
+def _strengths(source: IntArray, sink: IntArray, weight: IntArray, n_items: int) -> FloatArray:
+    """Bradley-Terry strengths that make the pairs likely, with a little shrinkage so that they stay finite."""
+
+    def loss(s: FloatArray) -> tuple[float, FloatArray]:
+        gap = s[sink] - s[source]
+        slope = -weight * expit(-gap)
+        gradient = np.bincount(sink, slope, n_items) - np.bincount(source, slope, n_items) + _SHRINKAGE * s
+        return float(weight @ np.logaddexp(0, -gap) + 0.5 * _SHRINKAGE * s @ s), gradient
+
+    found = minimize(loss, np.zeros(n_items), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS})
+    strengths: FloatArray = found.x
+    return strengths
+
+
+def _peeled(source: IntArray, sink: IntArray, weight: IntArray, n_items: int) -> IntArray:
     """Sources go to the front, sinks to the back, else the item with the largest surplus of edges out to the front."""
     forwards, backwards = _adjacent(source, sink, weight, n_items), _adjacent(sink, source, weight, n_items)
     out = np.bincount(source, weight, n_items).astype(np.int64).tolist()

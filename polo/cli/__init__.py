@@ -20,6 +20,7 @@ from polo.errors import PoloError
 COMMANDS: Mapping[str, str] = {
     "run": "polo.cli.run:run",
     "eval": "polo.cli.eval:evaluate",
+    "audit": "polo.cli.audit:audit",
     "validate": "polo.cli.validate:validate",
     "show": "polo.cli.show:show",
     "ls": "polo.cli.ls:ls",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +11,7 @@ from polo.catalogue import Catalogue, Entry
 from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins
 from polo.cli.ls import PLURALS
 from polo.cli.output import print_commented, print_heading, print_json, print_table, print_text
+from polo.cli.source import source_of
 from polo.component import KINDS
 from polo.errors import InputError
 from polo.fields import Field, fields_of, list_of, peel, phrase, ref_kind, union_of
@@ -43,14 +41,17 @@ def describe(
     if json:
         print_json(_as_json(entry, fields))
         return
+    code, about = source_of(entry)
     print_heading(f"{entry.kind}/{entry.name}")
     print_text(entry.component.summary)
+    if about:
+        print_text(f"\n{about}")
     print_text("")
     facts = {
         "paper": entry.component.source,
         "tags": ", ".join(entry.component.tags),
         "from": entry.record.label,
-        "code": _code(entry),
+        "code": code,
     }
     for name, fact in facts.items():
         if fact:
@@ -84,27 +85,6 @@ def _find(what: str, catalogue: Catalogue) -> Entry:
     raise InputError(f"no component is called {what!r}", fix=did_you_mean(what, names, label="see polo ls; there are"))
 
 
-def _code(entry: Entry) -> str:
-    """``file:line`` of what is built, found without importing it."""
-    module, _, attribute = entry.component.build.partition(":")
-    if not module or (entry.record.local and module == entry.record.entry):
-        file = entry.record.file
-    else:
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
-            return f"{entry.component.build} (not found)"
-        file = spec.origin if spec is not None and spec.origin else ""
-    try:
-        body = ast.parse(Path(file).read_bytes()).body
-    except (OSError, SyntaxError, ValueError):
-        return file or f"{entry.component.build} (not found)"
-    for statement in body:
-        if getattr(statement, "name", None) == attribute:
-            return f"{file}:{statement.lineno}"
-    return file
-
-
 def _type(item: Field) -> str:
     return phrase(item.hint).replace(" (a name, or a mapping with 'use')", "")
 
@@ -136,6 +116,7 @@ def _sample(item: Field, entry: Entry, catalogue: Catalogue) -> Any:
 
 
 def _as_json(entry: Entry, fields: list[Field]) -> dict[str, Any]:
+    code, about = source_of(entry)
     options = [
         {
             "name": item.key,
@@ -154,6 +135,7 @@ def _as_json(entry: Entry, fields: list[Field]) -> dict[str, Any]:
         "tags": list(entry.component.tags),
         "dist": entry.dist,
         "version": entry.version,
-        "code": _code(entry),
+        "about": about,
+        "code": code,
         "options": options,
     }

@@ -13,7 +13,7 @@ from polo.component import Choice, Context
 from polo.data import Splits
 from polo.engine.console import Console
 from polo.errors import InputError, Problem, RecipeError
-from polo.protocols import Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker
+from polo.protocols import Audit, Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker
 from polo.recipe.model import Recipe, Resolved, Stage
 
 
@@ -130,14 +130,23 @@ class Composer:
         chosen = self.recipe.evaluate.baselines
         if not isinstance(chosen, str):
             return {choice.name: self.build(choice) for choice in chosen}
+        return self._every("baseline")
+
+    def audits(self) -> dict[str, Audit]:
+        """Every audit that is installed, by name."""
+        return self._every("audit")
+
+    def _every(self, kind: str) -> dict[str, Any]:
+        """All components of a kind with default options, by name; without those whose ``applies`` refuses the data."""
         built = {}
-        for entry in self._catalogue.entries("baseline"):
+        for name in self._catalogue.names(kind):
+            entry = self._catalogue.find(kind, name)
             options = entry.load_options()
-            choice = Choice("baseline", entry.component.name, None if options is None else options(), entry.qualified)
-            baseline = self.build(choice)
-            applies = getattr(baseline, "applies", None)
+            choice = Choice(kind, name, None if options is None else options(), name)
+            component = self.build(choice)
+            applies = getattr(component, "applies", None)
             if applies is None or applies(self._context.splits):
-                built[choice.name] = baseline
+                built[name] = component
         return built
 
     def scorer(self) -> Scorer:

@@ -22,7 +22,7 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 
 from polo.candidates import attach, protocol, protocol_hash
 from polo.data import Known, Rows, Splits
-from polo.engine import evaluate, plan, provenance
+from polo.engine import audit, evaluate, plan, provenance
 from polo.engine.compose import Composer, Heads, cache_dir
 from polo.engine.console import Console
 from polo.engine.files import whole_folder, write_bytes, write_json
@@ -186,6 +186,7 @@ class Run:
         try:
             if self.is_main:
                 self._describe(folder, ready)
+                self._audit(folder, ready, policy)
                 hook.polo_run_started(run=folder.path, recipe=self.resolved.tree)
             trackers = ready.composer.trackers() if self.is_main else []
             try:
@@ -230,13 +231,25 @@ class Run:
         }  # fmt: skip
         write_json(folder.path / "provenance.json", facts)
 
+    def _audit(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
+        """Whether the data and the protocol can be trusted, before anything is trained on them."""
+        recipe, splits = self.recipe, ready.splits
+        tokens = policy.tokens(torch.arange(len(splits.items))[None])[0].numpy() if policy.unit == "logprob" else None
+        audit.at_start(
+            folder.path,
+            ready.composer.audits(),
+            lambda: audit.audited(splits, recipe.candidates, split=recipe.evaluate.split, title_tokens=tokens),
+            self.console.say,
+        )
+
     def _same_recipe(self, folder: RunFolder) -> None:
         """Going on needs the very recipe that the run began with."""
         try:
             began = json.loads((folder.path / "provenance.json").read_text("utf-8"))["recipe"]
         except (OSError, ValueError, KeyError) as error:
             raise PoloError(f"provenance.json cannot be read: {error}", where=str(folder.path)) from error
-        differing = sorted(_differing(began, json.loads(json.dumps(self.resolved.tree))))
+        now = json.loads(json.dumps(self.resolved.tree))
+        differing = sorted(path for path in _differing(began, now) if path != "out")
         if differing:
             raise InputError(
                 f"the recipe is not the one that this run began with; it differs in {', '.join(differing[:5])}",

@@ -126,6 +126,17 @@ def test_small_and_degenerate_rows(values: list[float], kept: list[bool]) -> Non
     assert members(values) == kept
 
 
+@given(st.floats(-30, 0), st.floats(0.01, 3), st.permutations(range(4)))
+@QUICK
+def test_equally_good_partitions_are_told_apart_by_rule_not_by_rounding(
+    start: float, step: float, order: list[int]
+) -> None:
+    """Four evenly spaced values: {-1} {0} {1, 2}, {-1} {0, 1} {2} and {-1, 0} {1} {2} are equally good, and only
+    rounding tells them apart; the smallest top cluster is kept."""
+    values = [start + step * i for i in range(4)]
+    assert members([values[i] for i in order]) == [i == 3 for i in order]
+
+
 def test_no_negatives_at_all() -> None:
     assert top_cluster(torch.empty(2, 0), torch.empty(2, 0, dtype=torch.bool)).shape == (2, 0)
 

@@ -60,6 +60,7 @@ def check(lp: list[float], ref: list[float], method: str, margin: float, cluster
 @given(row=ROW, margin=st.sampled_from([6.0, 2.0]))
 @example(row=([-9.0, -1.0, -2.0, -3.0, -4.0], [-5.0] * 5), margin=6.0)  # all violate
 @example(row=([-1.0, -9.0, -2.0, -3.0, -4.0], [-5.0] * 5), margin=6.0)  # none violates
+@example(row=([-3.0, -3.0, -3.125, -6.0, -9.0], [-5.0] * 5), margin=6.0)  # a tie with the target violates, alone
 @example(row=([-3.0, -3.0], [-5.0] * 2), margin=2.0)  # K = 1, a tie violates; both margins 0
 @example(row=([-1.0, -9.0], [-5.0] * 2), margin=2.0)  # K = 1
 @example(row=([-1.0, -9.0, -4.0], [-5.0] * 3), margin=6.0)  # K = 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,28 @@ evaluate:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all runs of the session, so that the base is made once."""
     return tmp_path_factory.mktemp("cache")
+
+
+def command(*words: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """polo in a process of its own; fails when it ends with another code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "polo", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, str]:
+    """A finished run that nobody may change, and what it said."""
+    place = tmp_path_factory.mktemp("original")
+    (place / "toy.yaml").write_text(RECIPE)
+    done = command("run", str(place / "toy.yaml"), f"out={place / 'runs'}", POLO_CACHE=str(cache))
+    return Path(done.stdout.strip().splitlines()[-1]), done.stdout
 
 
 @pytest.fixture

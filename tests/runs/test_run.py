@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,14 +15,7 @@ import pytest
 from safetensors.torch import load_file
 
 from polo.cli import main
-
-
-def run(*words: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "polo", *words], capture_output=True, text=True, env={**os.environ, **environment}, check=False
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+from tests.runs.conftest import command
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
@@ -31,14 +23,25 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
-@pytest.fixture
-def finished(toy: Path) -> Path:
-    done = run("run", str(toy), "evaluate.baselines=all")
+def folder_of(done: subprocess.CompletedProcess[str]) -> Path:
     return Path(done.stdout.strip().splitlines()[-1])
 
 
+@pytest.fixture
+def finished(original: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of a finished run, to do with as one likes."""
+    return Path(shutil.copytree(original[0], tmp_path / "finished"))
+
+
+def test_the_run_ends_with_a_table_and_its_folder(original: tuple[Path, str]) -> None:
+    folder, said = original
+    assert folder.is_absolute()
+    assert folder.is_dir()
+    for system in ("random", "popularity", "item_knn", "markov", "sft", "model", "best_possible"):
+        assert any(line.startswith(system + " ") for line in said.splitlines()), system
+
+
 def test_a_run_leaves_everything_that_its_folder_promises(finished: Path) -> None:
-    assert finished.is_absolute()
     results = json.loads((finished / "results.json").read_text())
     assert {"random", "popularity", "item_knn", "markov", "sft", "model", "best_possible"} <= set(results["systems"])
     assert results["rows"] == 40
@@ -56,40 +59,38 @@ def test_a_run_leaves_everything_that_its_folder_promises(finished: Path) -> Non
 
 
 def test_the_second_run_takes_its_stages_from_the_cache_and_gets_the_same_numbers(finished: Path, toy: Path) -> None:
-    done = run("run", str(toy))
-    again = Path(done.stdout.strip().splitlines()[-1])
+    done = command("run", str(toy))
+    again = folder_of(done)
     assert "sft: taken from the cache" in done.stderr
     assert "prefer: taken from the cache" in done.stderr
     assert json.loads((again / "results.json").read_text()) == json.loads((finished / "results.json").read_text())
 
 
 def test_another_objective_shares_the_sft_stage(finished: Path, toy: Path) -> None:
-    done = run("run", str(toy), "stages.prefer.loss=sdpo")
+    done = command("run", str(toy), "stages.prefer.loss=sdpo")
     assert "sft: taken from the cache" in done.stderr
     assert "prefer: taken from the cache" not in done.stderr
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_weights_and_metrics(toy: Path, tmp_path: Path, cache: Path) -> None:
-    """Killed with SIGKILL when the third line of stage ``prefer`` appears, then continued."""
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights_and_metrics(
+    toy: Path, tmp_path: Path, cache: Path
+) -> None:
+    """Killed with SIGKILL when stage ``prefer`` reports its third step, then continued."""
     own = str(tmp_path / "cache-a")
     shutil.copytree(cache / "tiny_lm", Path(own) / "tiny_lm") if (cache / "tiny_lm").is_dir() else None
-    whole = Path(run("run", str(toy), POLO_CACHE=own).stdout.strip().splitlines()[-1])
+    whole = folder_of(command("run", str(toy), POLO_CACHE=own))
     shutil.rmtree(Path(own) / "stages")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "polo", "run", str(toy), "out=cut"], env={**os.environ, "POLO_CACHE": own},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    folder = None
-    while process.poll() is None:
-        folder = folder or next(iter((tmp_path / "cut").glob("toy-*")), None)
-        if folder is not None and (folder / "metrics.jsonl").exists():
-            if sum('"prefer"' in line for line in (folder / "metrics.jsonl").read_text().splitlines()) >= 4:
-                process.send_signal(signal.SIGKILL)
+    words = [sys.executable, "-m", "polo", "run", str(toy), "out=cut"]
+    with subprocess.Popen(words, env={**os.environ, "POLO_CACHE": own}, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("prefer step 3:"):
+                process.kill()
                 break
-    process.wait()
-    assert folder is not None
+        process.stderr.read()
+    (folder,) = (tmp_path / "cut").glob("toy-*")
     assert not (folder / "results.json").exists(), "the run ended before it could be killed"
-    again = Path(run("run", str(toy), "out=cut", "--resume", str(folder), POLO_CACHE=own).stdout.strip().splitlines()[-1])
+    again = folder_of(command("run", str(toy), "out=cut", "--resume", str(folder), POLO_CACHE=own))
     assert again == folder
     assert metrics(again) == metrics(whole)
     a, b = (load_file(f / "final" / "adapter_model.safetensors") for f in (whole, again))
@@ -98,16 +99,16 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights_and_metrics(toy: Pa
 
 
 def test_resume_with_a_changed_recipe_is_refused_and_names_what_differs(finished: Path, toy: Path) -> None:
-    done = run("run", str(toy), "evaluate.baselines=all", "stages.prefer.lr=0.5", "--resume", str(finished), code=2)
+    done = command("run", str(toy), "stages.prefer.lr=0.5", "--resume", str(finished), code=2)
     assert "stages.prefer.lr" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_two_processes_give_the_weights_of_one(toy: Path, tmp_path: Path) -> None:
     """Gradients of the ranks are summed in another order, so equality is up to float32 rounding over 9 steps."""
-    one = Path(run("run", str(toy), "out=one", POLO_CACHE=str(tmp_path / "a")).stdout.strip().splitlines()[-1])
-    done = run("run", str(toy), "out=two", "--processes", "2", POLO_CACHE=str(tmp_path / "b"))
-    two = Path(done.stdout.strip().splitlines()[-1])
+    one = folder_of(command("run", str(toy), "out=one", POLO_CACHE=str(tmp_path / "a")))
+    done = command("run", str(toy), "out=two", "--processes", "2", POLO_CACHE=str(tmp_path / "b"))
+    two = folder_of(done)
     assert len(list((tmp_path / "two").iterdir())) == 1
     a, b = (load_file(f / "final" / "adapter_model.safetensors") for f in (one, two))
     assert max(float((a[name] - b[name]).abs().max()) for name in a) < 2e-5
@@ -116,14 +117,14 @@ def test_two_processes_give_the_weights_of_one(toy: Path, tmp_path: Path) -> Non
 
 
 def test_dry_run_shows_the_plan_and_writes_nothing(toy: Path, tmp_path: Path) -> None:
-    done = run("run", str(toy), "--dry-run")
+    done = command("run", str(toy), "--dry-run")
     assert "prefer: boundary x dual_margin x dmpo" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
 def test_eval_under_another_protocol_keeps_the_first_results(finished: Path) -> None:
     before = (finished / "results.json").read_text()
-    run("eval", str(finished), "evaluate.split=valid")
+    command("eval", str(finished), "evaluate.split=valid")
     assert (finished / "results.json").read_text() == before
     (other,) = finished.glob("eval-*/results.json")
     assert json.loads(other.read_text())["protocol"]["split"] == "valid"
@@ -155,7 +156,9 @@ def test_bad_input_ends_with_one_message_and_leaves_nothing(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_read_only_place_for_runs_is_one_message(toy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_read_only_place_for_runs_is_one_message(
+    toy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit) as stopped:
         main(["run", str(toy), f"out={tmp_path / 'file' / 'below'}"])

@@ -1,0 +1,1 @@
+"""Parts of the step benchmark; ``benchmarks/step.py`` is the command."""
