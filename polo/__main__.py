@@ -1,4 +1,4 @@
-"""``python -m polo``: what torchrun starts."""
+"""``python -m polo``: what each process of a run is started with."""
 
 from polo.cli import main
 

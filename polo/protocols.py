@@ -155,6 +155,8 @@ class Ranked:
         truth: ``[N]`` column of the target.
         above: ``[N]`` how many candidates score strictly higher than the target.
         tied: ``[N]`` how many other candidates score exactly the same.
+        reference: float64 ``[N, n]``, the reference's scores of the same lists, for evaluators that need ``reference``.
+        generated: N greedy completions, for evaluators that need ``generation``.
     """
 
     rows: Rows
@@ -162,9 +164,17 @@ class Ranked:
     truth: IntArray
     above: IntArray
     tied: IntArray
+    reference: FloatArray | None = None
+    generated: Sequence[str] | None = None
 
     @classmethod
-    def of(cls, rows: Rows, scores: FloatArray) -> Ranked:
+    def of(
+        cls,
+        rows: Rows,
+        scores: FloatArray,
+        reference: FloatArray | None = None,
+        generated: Sequence[str] | None = None,
+    ) -> Ranked:
         if rows.candidates is None:
             raise ValueError("rows without candidate lists cannot be ranked")
         if not np.isfinite(scores).all():
@@ -175,18 +185,31 @@ class Ranked:
         own = np.take_along_axis(scores, truth[:, None], axis=1)
         above = (scores > own).sum(axis=1)
         tied = (scores == own).sum(axis=1) - 1
-        return cls(rows, scores, truth.astype(np.int64), above.astype(np.int64), tied.astype(np.int64))
+        places = (truth.astype(np.int64), above.astype(np.int64), tied.astype(np.int64))
+        return cls(rows, scores, *places, reference, generated)
 
 
 @runtime_checkable
 class Evaluator(Protocol):
     """A metric over ranked candidate lists."""
 
-    #: among "ranks", "scores", "reference", "generation"
+    #: among "ranks", "scores", "reference" (policy stages with a reference only), "generation" (policy stages only;
+    #: the policy must have ``generate``)
     needs: frozenset[str]
 
     def per_row(self, ranked: Ranked) -> Mapping[str, FloatArray]:
         """Metric name (such as ``hit_ratio@1``) -> value of each row, ``[N]``; the metric is their mean."""
+
+
+@runtime_checkable
+class Totals(Protocol):
+    """An evaluator whose figure is no mean over rows, such as how much of the catalogue is ever recommended."""
+
+    def totals(self, ranked: Ranked) -> Mapping[str, FloatArray]:
+        """Metric name -> an array that adds up: the totals of two disjoint sets of rows sum to those of their union."""
+
+    def figures(self, totals: Mapping[str, FloatArray]) -> Mapping[str, float]:
+        """The metrics, from totals of all rows."""
 
 
 @runtime_checkable
@@ -229,7 +252,7 @@ class Finding:
 
     Args:
         figure: the number that was judged, ``None`` where there is nothing to measure.
-        verdict: ``ok``; ``warn`` (know this before you read a number); ``fail`` (the number does not mean what it says).
+        verdict: ``ok``; ``warn`` (know this before you read a number); ``fail`` (it does not mean what it says).
         meaning: one sentence with the figures in it.
         fix: what to do about it; empty if there is nothing to do.
     """
@@ -278,5 +301,5 @@ class Tracker(Protocol):
 
 __all__: Sequence[str] = [
     "AtZero", "Audit", "Audited", "Base", "Baseline", "Beta", "DataSource", "Evaluator", "Finding", "Loss", "Need",
-    "Peek", "Policy", "Ranked", "Refresh", "Sampler", "Scorer", "Stateful", "Tracker",
+    "Peek", "Policy", "Ranked", "Refresh", "Sampler", "Scorer", "Stateful", "Totals", "Tracker",
 ]  # fmt: skip

@@ -12,9 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from polo import Choice, Context, RowRandom, Scores
 from polo_causal_lm.engines.base import Engine, causal_lm
 from polo_causal_lm.engines.packed import Packed
-from polo_causal_lm.engines.split import Split
+from polo_causal_lm.engines.split import Split, enable_split
 from polo_causal_lm.loading import enable_checkpointing
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.text import Encoded
@@ -23,9 +26,6 @@ from polo_dynamicpo.dual_margin import DualMargin
 from polo_dynamicpo.options import BoundaryOptions, DualMarginOptions
 from polo_preference.losses.dmpo import Dmpo
 from step_bench.world import Shape, random_model
-from torch import Tensor
-
-from polo import Choice, Context, RowRandom, Scores
 
 #: seeds of the base weights, the policy's adapters and the reference's
 BASE, POLICY, REFERENCE = 0, 1, 2
@@ -118,6 +118,7 @@ class Contestant:
     ) -> None:
         self.form, self._cached, self._device = form, cached, torch.device(device)
         self._objective = Objective(form.selection)
+        self.loss = float("nan")
         self.model = random_model(shape, BASE, POLICY, device, dtype)
         self._reference = random_model(shape, BASE, REFERENCE, device, dtype).eval() if form.live else None
         if form.checkpointing:
@@ -125,8 +126,12 @@ class Contestant:
             if form.layout == "rows":
                 # what reentrant checkpointing asks for over a frozen base; transformers' trainers do the same
                 self.model.enable_input_require_grads()
-        self._score = self._scorer(self.model)
         self._score_ref = self._cached if self._reference is None else self._scorer(self._reference)
+        self.use(self.model)
+
+    def use(self, model: Any) -> None:
+        """Scores with ``model`` from now on."""
+        self.model, self._score = model, self._scorer(model)
 
     def _scorer(self, model: Any) -> Callable[[Encoded], Tensor]:
         if self.form.layout == "rows":
@@ -135,14 +140,14 @@ class Contestant:
         scorer = CandidateScorer(model, engine)
         return lambda users: scorer(engine.layout(users, self._device))
 
-    def step(self, users: Encoded) -> float:
-        """Loss; the gradient is left in the model."""
+    def step(self, users: Encoded) -> None:
+        """Leaves the gradient in the model and the loss in ``loss``."""
         self.model.zero_grad(set_to_none=True)
         with torch.no_grad():
             ref = self._score_ref(users)
         loss = self._objective(self._score(users), ref)
         loss.backward()
-        return float(loss)
+        self.loss = float(loss.detach())
 
     def scores(self, users: Encoded) -> Tensor:
         with torch.no_grad():
@@ -158,15 +163,11 @@ def engine_of(form: Form, model: Any) -> Engine:
     lm = causal_lm(model)
     if form.layout == "packed":
         return Packed(lm.config, {"full_attention": None}, lm.dtype)
-    from polo_causal_lm.engines.split import enable_split
-
-    enable_split(lm)
+    enable_split(lm, shorten=form.fast)
     return Split()
 
 
-def concatenated_logps(
-    model: Any, users: Encoded, logits: Literal["all", "titles"], device: torch.device
-) -> Tensor:
+def concatenated_logps(model: Any, users: Encoded, logits: Literal["all", "titles"], device: torch.device) -> Tensor:
     """Every title behind a prompt of its own, padded on the right; log_softmax in float32 at all positions.
 
     This is how published trainers of several negatives score (``DynamicPO``, ``S-DPO``), with nothing of polo in it.

@@ -7,57 +7,68 @@ import gc
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
-T = TypeVar("T")
 _LIBC = ctypes.CDLL("libc.so.6")
+#: parameters of mallopt, from malloc.h
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of process time, and MB of peak memory above what was held before."""
+def peak_megabytes(call: Callable[[], object], device: str = "cpu") -> float:
+    """Peak memory of ``call`` above what was held before.
 
-    seconds: float
-    megabytes: float
-
-
-def measured(call: Callable[[], T], device: str = "cpu") -> tuple[T, Cost]:
-    """Runs ``call`` once. On a GPU: CUDA events and the allocator's peak."""
+    On a CPU the resident peak, with the allocator giving large blocks back at once; what was freed before is given back
+    first, so that it does not count as held. On a GPU the allocator's own peak.
+    """
     gc.collect()
     if device.startswith("cuda"):
-        return _measured_cuda(call)
-    _LIBC.malloc_trim(0)  # what was freed before must not count as held
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        call()
+        return (torch.cuda.max_memory_allocated() - held) / 2**20
+    _LIBC.mallopt(_MMAP_MAX, 65536)
+    _LIBC.malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts from here
     held = _status("VmRSS")
-    start = time.process_time()
-    result = call()
-    seconds = time.process_time() - start
-    return result, Cost(seconds, (_status("VmHWM") - held) / 1024)
+    call()
+    return (_status("VmHWM") - held) / 1024
 
 
-def _measured_cuda(call: Callable[[], T]) -> tuple[T, Cost]:
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    held = torch.cuda.memory_allocated()
-    start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    torch.cuda.synchronize()
-    start.record()
-    result = call()
-    stop.record()
-    torch.cuda.synchronize()
-    return result, Cost(start.elapsed_time(stop) / 1e3, (torch.cuda.max_memory_allocated() - held) / 2**20)
+def seconds(call: Callable[[], object], device: str = "cpu") -> float:
+    """Process time of ``call``; on a GPU the time between two CUDA events.
+
+    The allocator keeps what is freed: page faults for blocks that are asked for again and again would count against the
+    form that asks for the larger ones, and how dear they are says more about the machine than about the form.
+    """
+    gc.collect()
+    if device.startswith("cuda"):
+        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        torch.cuda.synchronize()
+        start.record()
+        call()
+        stop.record()
+        torch.cuda.synchronize()
+        return start.elapsed_time(stop) / 1e3
+    _LIBC.mallopt(_MMAP_MAX, 0)
+    _LIBC.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    begin = time.process_time()
+    call()
+    return time.process_time() - begin
 
 
 def _status(name: str) -> int:
     """A field of /proc/self/status in kB."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+    for line in _lines("/proc/self/status"):
         if line.startswith(name + ":"):
             return int(line.split()[1])
     raise KeyError(name)
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="utf-8").splitlines()
 
 
 def machine() -> dict[str, str]:
@@ -67,7 +78,7 @@ def machine() -> dict[str, str]:
     import transformers
 
     cpu = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (text.split(":", 1)[1].strip() for text in _lines("/proc/cpuinfo") if text.startswith("model name")),
         platform.processor(),
     )
     return {

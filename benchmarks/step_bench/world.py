@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+
 from polo_causal_lm.loading import add_lora
 from polo_causal_lm.options import LoraOptions
 from polo_causal_lm.text import Encoded
@@ -61,7 +62,7 @@ class Shape:
 TINY = Shape("tiny", 256, 704, 4, 4, 2, 64, 32_000, {1: 4, 3: 4, 5: 4, 10: 2, 15: 2, 20: 2})
 MID = Shape("mid", 512, 1408, 8, 8, 4, 64, 32_000, {1: 2, 3: 1, 5: 1, 10: 1, 15: 1, 20: 1})
 #: the sizes of Llama-3.2-1B
-LLAMA_1B = Shape("llama-1b", 2048, 8192, 16, 32, 8, 64, 128_256, {1: 4, 5: 4, 19: 4})
+LLAMA_1B = Shape("llama-1b", 2048, 8192, 16, 32, 8, 64, 128_256, {1: 4, 5: 4, 19: 1})
 SHAPES = {shape.name: shape for shape in (TINY, MID, LLAMA_1B)}
 
 

@@ -19,7 +19,9 @@ def polo_audits() -> Sequence[Component]:
             build="polo_audits.order:Order",
             summary="does one global order of the items explain all sequences (so that there is no time in them)?",
         ),
-        Component(name="ties", build="polo_audits.order:Ties", summary="share of neighbouring events with one timestamp"),
+        Component(
+            name="ties", build="polo_audits.order:Ties", summary="share of neighbouring events with one timestamp"
+        ),
         Component(
             name="overlap",
             build="polo_audits.overlap:Overlap",
@@ -48,7 +50,7 @@ def polo_audits() -> Sequence[Component]:
         Component(
             name="text",
             build="polo_audits.text:Text",
-            summary="titles that hold other titles, encoding faults, one text for two items, empty titles, token lengths",
+            summary="titles that hold other titles, encoding faults, one text for two items, empty titles",
         ),
         Component(
             name="popularity",

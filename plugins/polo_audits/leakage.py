@@ -50,10 +50,10 @@ class Leakage:
         shared = len(np.intersect1d(splits.train.user, np.concatenate([rows.user for rows in all_held])))
         share = bad / max(1, count)
         meaning = (
-            f"{bad:,} of {count:,} held-out rows ({percent(share)}) are given away: {window:,} share history and target "
-            f"with a training row, {user:,} have a target that the user took in training, {inside:,} have it in their "
-            f"own history, {twice:,} are there twice; {again:,} training rows are there twice, {shared:,} users are in "
-            "training and held-out splits"
+            f"{bad:,} of {count:,} held-out rows ({percent(share)}) are given away: {window:,} share history and "
+            f"target with a training row, {user:,} have a target that the user took in training, {inside:,} have it in "
+            f"their own history, {twice:,} are there twice; {again:,} training rows are there twice, {shared:,} users "
+            "are in training and held-out splits"
         )
         # a hundredth of the rows moves a hit ratio by a point at most, which is about the width of an interval
         if share < 0.001 and again <= 0.01 * len(splits.train):

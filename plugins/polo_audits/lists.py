@@ -49,14 +49,14 @@ class FalseNegatives:
         fix = (
             "set candidates.negatives to uniform, which avoids what the user is known to have consumed"
             if own > _TOLERATED
-            else "leave candidates.negatives at uniform, as this recipe does; numbers on the file's lists blame models for "
-            "items that the user did choose"
+            else "leave candidates.negatives at uniform, as this recipe does; numbers on the file's lists blame models "
+            "for items that the user did choose"
         )
         return Finding(max(own, given), "warn", meaning, fix)
 
 
 class Candidates:
-    """Whether each list holds the target once, no item twice, as many as declared, and the target at any place alike."""
+    """Whether each list holds the target once, no item twice, as many as declared, and the target at any place."""
 
     def __init__(self, options: None, context: Context) -> None: ...
 
@@ -73,7 +73,9 @@ class Candidates:
                 faults += [f"{name} lists{whose}: {word}" for word in words]
         used = any(" of the file:" not in fault for fault in faults)
         if not faults:
-            meaning = "Every list holds the target exactly once and no item twice, and the target is at any place alike."
+            meaning = (
+                "Every list holds the target exactly once and no item twice, and the target is at any place alike."
+            )
             return Finding(0.0, "ok", meaning)
         return Finding(
             worst,

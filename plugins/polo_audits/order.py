@@ -53,7 +53,9 @@ class Order:
         n_items, sequences = len(audited.splits.items), _head(audited.splits.sequences)
         before, after = neighbours(sequences, sequences.items)
         if not len(before):
-            return Finding(None, "ok", "The training sequences hold no two neighbouring items, so no order can be seen.")
+            return Finding(
+                None, "ok", "The training sequences hold no two neighbouring items, so no order can be seen."
+            )
         share = explained(before, after, n_items)
         rng = np.random.Generator(np.random.PCG64(0))
         owner = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
@@ -74,14 +76,14 @@ class Order:
         return Finding(
             share,
             "fail" if verdict == "fail" else "warn",
-            f"{meaning}: sequences are sorted by item, 'next' means next in that order, and counting which item follows "
-            "which beats models.",
+            f"{meaning}: sequences are sorted by item, 'next' means next in that order, and counting which item "
+            "follows which beats models.",
             "take data with timestamps (for LastFM: data.form=hetrec), and read numbers on this set beside `markov`",
         )
 
 
 class Ties:
-    """Share of neighbouring events of a user with the same timestamp: their order is that of the file. Warns at most."""
+    """Share of neighbouring events of a user with the same timestamp: their order is the file's. Warns at most."""
 
     def __init__(self, options: None, context: Context) -> None: ...
 

@@ -67,7 +67,7 @@ def _finding(audited: Audited, lists: Mapping[str, Rows], whose: str, *, used: b
     fix = (
         "set candidates.negatives to uniform: lists drawn by (seed, row) tell nothing about the target"
         if used
-        else "leave candidates.negatives at uniform, as this recipe does; do not compare with numbers on the file's lists"
+        else "leave candidates.negatives at uniform, as this recipe does; numbers on the file's lists are others"
     )
     return Finding(figure, "fail" if added >= _FAIL else "warn", f"{meaning}: the negatives give the target away.", fix)
 

@@ -28,8 +28,8 @@ class Popularity:
             found[name] = float(hits(rows, baseline.score(rows, rows.candidates)).mean())
         best = max(found.values())
         meaning = (
-            f"Without a model, the most popular candidate is the target in {percent(found['popularity'])} of the rows and "
-            f"counting what follows what (markov) finds it in {percent(found['markov'])}; guessing "
+            f"Without a model, the most popular candidate is the target in {percent(found['popularity'])} of the rows "
+            f"and counting what follows what (markov) finds it in {percent(found['markov'])}; guessing "
             f"{percent(1 / rows.candidates.shape[1])}"
         )
         if best < _COUNTING:

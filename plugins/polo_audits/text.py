@@ -1,4 +1,4 @@
-"""Faults of titles: what a text policy, or a protocol that matches generated titles, stumbles over. Knows no tokenizer."""
+"""Faults of titles that a text policy, or a protocol that matches generated titles, stumbles over. No tokenizer."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Text:
         if audited.title_tokens is not None:
             low, middle, high = np.percentile(audited.title_tokens, [0, 50, 100])
             parts.append(
-                f"{nothing:,} titles have no token of their own; titles with end token are {low:.0f} to {high:.0f} tokens "
-                f"(median {middle:.0f})"
+                f"{nothing:,} titles have no token of their own; titles with end token are {low:.0f} to {high:.0f} "
+                f"tokens (median {middle:.0f})"
             )
         meaning = "; ".join(parts)
         meaning = meaning[0].upper() + meaning[1:] + "."

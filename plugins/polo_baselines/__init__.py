@@ -31,4 +31,10 @@ def polo_baselines() -> Sequence[Component]:
             build="polo_baselines.counting:Markov",
             summary="directed co-occurrence within 10 steps, weighted 1/distance, summed over the shown history",
         ),
+        Component(
+            name="run",
+            build="polo_baselines.run:FinishedRun",
+            options="polo_baselines.options:RunOptions",
+            summary="the scores that a system of a finished run gave to the same rows and candidates",
+        ),
     ]

@@ -1,4 +1,4 @@
-"""Evaluators: hit ratio, NDCG, MRR and recall over ranked candidate lists.
+"""Evaluators: ranking metrics over candidate lists, coverage and popularity, implicit reward, generated titles.
 
 Declarations only; what they name is imported when it is used.
 """
@@ -34,4 +34,28 @@ def polo_evaluators() -> Sequence[Component]:
             summary="share of the relevant items among the first k; with one target the same as hit_ratio",
         ),
         Component(name="mrr", build="polo_metrics.ranking:MRR", summary="1 / rank of the target"),
+        Component(
+            name="coverage",
+            build="polo_metrics.catalogue:Coverage",
+            options="polo_metrics.options:AtK",
+            summary="share of the catalogue that is among the first k of at least one row",
+        ),
+        Component(
+            name="popularity_lift",
+            build="polo_metrics.catalogue:PopularityLift",
+            options="polo_metrics.options:AtK",
+            summary="mean log popularity of the first k minus that of what was chosen",
+        ),
+        Component(
+            name="reward",
+            build="polo_metrics.policy:Reward",
+            summary="accuracy and margin of the implicit reward, against a reference that is a stage of the run",
+            source="DPO, arXiv 2305.18290, eq. 5",
+        ),
+        Component(
+            name="valid_ratio",
+            build="polo_metrics.policy:ValidRatio",
+            summary="greedy completions that name exactly one candidate, and how many of them name the target",
+            source="LLaRA, arXiv 2312.02445",
+        ),
     ]

@@ -14,9 +14,10 @@ class VLLMOptions:
 
     #: interpreter of another environment that has vLLM and pyarrow, such as /opt/vllm/bin/python; null: this one
     python: str | None = None
-    #: ``here``: vLLM runs in polo's own process; ``child``: in a process of its own; ``auto``: ``here`` on a CPU with
-    #: one engine and no ``python``, else ``child``
-    process: Literal["auto", "here", "child"] = "auto"
+    #: ``here``: vLLM runs in polo's own process; ``child``: in processes of its own; ``ray``: in actors on a Ray
+    #: cluster, whose nodes see the cache folder; ``auto``: ``here`` on a CPU with one engine and no ``python``, else
+    #: ``child``
+    process: Literal["auto", "here", "child", "ray"] = "auto"
     #: ``trie``: one request for each inner node of the tree of candidates; ``prompt_logprobs``: one for each candidate;
     #: ``auto``: both score a few rows, and the faster of those that agree goes on. Both are exact
     strategy: Literal["auto", "trie", "prompt_logprobs"] = "auto"
@@ -47,5 +48,6 @@ class VLLMOptions:
     check_rows: Annotated[int, Ge(1)] = 32
     #: largest difference to the policy's own scores in nats; null: 1e-3 in float32, 0.15 in 16 bits
     tolerance: Annotated[float, Gt(0)] | None = None
-    #: smallest share of checked rows with the same best candidate; candidates closer than a fifth of the tolerance are tied
+    #: smallest share of checked rows with the same best candidate; candidates that are closer than a fifth of the
+    #: tolerance count as the same
     agreement: Annotated[float, Ge(0), Le(1)] = 0.97

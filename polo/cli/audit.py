@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,7 +22,7 @@ from polo.cli.common import (
 from polo.cli.output import flush, note, print_heading, print_json, print_text
 from polo.component import Ref
 from polo.errors import InputError, Problem, RecipeError
-from polo.recipe.model import Candidates
+from polo.recipe.model import Candidates, Recipe
 
 if TYPE_CHECKING:
     from polo.engine.audit import Check
@@ -68,9 +68,10 @@ def _checks(
     plugins = open_plugins(plugin, no_plugin)
     name = what.removeprefix("data/")
     known = name in plugins.catalogue.names("data") and not Path(what).exists()
+    recipe: DataOnly | Recipe
+    split: Literal["valid", "test"] = "test"
     if known:
         recipe = _data_only(name, overrides, plugins)
-        split = "test"
     else:
         _find(what, plugins)
         resolved, plugins = open_recipe(what, overrides, "auto", plugin, no_plugin)

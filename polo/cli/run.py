@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ ResumeOption = Annotated[
     typer.Option(metavar="RUN", help="Go on in this run folder, from its newest checkpoint.", show_default=False),
 ]
 ContinueOption = Annotated[bool, typer.Option("--continue", help="Go on in the newest unfinished run of this recipe.")]
-ProcessesOption = Annotated[int, typer.Option(min=1, help="Processes of one machine (torchrun starts them).")]
+ProcessesOption = Annotated[int, typer.Option(min=1, help="Processes on this machine that share each batch.")]
 
 
 def run(
@@ -40,7 +40,11 @@ def run(
 ) -> None:
     """Train and evaluate a recipe. The last line on stdout is the run's folder."""
     if processes > 1 and "LOCAL_RANK" not in os.environ:
-        sys.exit(_launch(processes, sys.argv[1:]))
+        from polo.engine.launch import launch
+
+        with contextlib.redirect_stderr(io.StringIO()):  # remarks come from the first process
+            open_recipe(recipe, overrides, profile, plugin, no_plugin)  # what is wrong is told here, and once
+        sys.exit(launch([sys.executable, "-m", "polo", *sys.argv[1:]], processes))
     resolved, plugins = open_recipe(recipe, overrides, profile, plugin, no_plugin)
 
     from polo.engine.interrupt import Interrupted
@@ -72,9 +76,3 @@ def report(folder: Path, results: dict[str, Any]) -> None:
 
     print_results(results)
     print(folder, flush=True)
-
-
-def _launch(processes: int, words: Sequence[str]) -> int:
-    """The same command under torchrun; its workers see LOCAL_RANK and do not come here again."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    return subprocess.run([*start, "-m", "polo", *words], check=False).returncode  # noqa: S603

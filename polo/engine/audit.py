@@ -56,7 +56,8 @@ def audited(
     Raises:
         InputError: lists that the protocol cannot make (too few items; no lists in the file).
     """
-    everything = {"train": _sample(splits.train), "valid": splits.valid, "test": splits.test}
+    # the evaluated rows first: what cannot be made is refused there, before the many rows of training
+    everything = {"test": splits.test, "valid": splits.valid, "train": _sample(splits.train)}
     lists = {
         name: attach(
             splits, rows, n=candidates.n, negatives=candidates.negatives, seed=candidates.seed,
@@ -67,8 +68,10 @@ def audited(
     return Audited(
         splits=splits,
         split=split,
-        lists=lists,
-        file_lists={name: rows for name, rows in everything.items() if rows.candidates is not None and len(rows)},
+        lists={name: lists[name] for name in reversed(lists)},
+        file_lists={
+            name: rows for name, rows in reversed(everything.items()) if rows.candidates is not None and len(rows)
+        },
         negatives=candidates.negatives,
         n=candidates.n,
         title_tokens=title_tokens,

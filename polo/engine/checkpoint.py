@@ -69,14 +69,19 @@ def save(
         write_json(
             place / "state.json", {"step": progress.step, "best_value": progress.best_value, "components": plain}
         )
-    older = sorted(folder.parent.glob(f"{folder.name.rsplit('-', 1)[0]}-*"), key=_step_of)
-    for old in older[:-KEPT]:
+    for old in _of_stage(folder.parent, folder.name.rpartition("-")[0])[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _step_of(folder: Path) -> int:
-    number = folder.name.rsplit("-", 1)[-1]
-    return int(number) if number.isdigit() else -1
+def _of_stage(checkpoints: Path, stage: str) -> list[Path]:
+    """Checkpoints of a stage, the oldest first; those of a stage ``sft-2`` are none of ``sft``."""
+    found = {
+        int(step): folder
+        for folder in checkpoints.glob("*-*")
+        for name, _, step in [folder.name.rpartition("-")]
+        if name == stage and step.isascii() and step.isdigit()
+    }
+    return [found[step] for step in sorted(found)]
 
 
 def newest(checkpoints: Path, stage: str, say: Callable[[str], None]) -> Path | None:
@@ -85,9 +90,8 @@ def newest(checkpoints: Path, stage: str, say: Callable[[str], None]) -> Path | 
     Raises:
         PoloError: there are checkpoints, and all of them are damaged.
     """
-    found = sorted(checkpoints.glob(f"{stage}-*"), key=_step_of, reverse=True)
     faults = []
-    for folder in found:
+    for folder in reversed(_of_stage(checkpoints, stage)):
         fault = damage(folder)
         if fault is None:
             return folder

@@ -13,6 +13,7 @@ from polo.component import Choice, Context
 from polo.data import Splits
 from polo.engine.console import Console
 from polo.errors import InputError, Problem, RecipeError
+from polo.fields import fields_of
 from polo.protocols import Audit, Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker
 from polo.recipe.model import Recipe, Resolved, Stage
 
@@ -123,13 +124,29 @@ class Composer:
         return policy
 
     def evaluators(self) -> list[Evaluator]:
-        return [self.build(choice) for choice in self.recipe.evaluate.evaluators]
+        """The recipe's evaluators.
+
+        Raises:
+            RecipeError: one needs generated text, and the policy makes none.
+        """
+        made: list[Evaluator] = []
+        problems = []
+        for index, choice in enumerate(self.recipe.evaluate.evaluators):
+            made.append(self.build(choice))
+            if "generation" in made[-1].needs and not hasattr(self._target(self.recipe.policy), "generate"):
+                where = self._where("evaluate", "evaluators", index)
+                what = f"evaluator '{choice.name}' needs generated text; policy '{self.recipe.policy.name}' makes none"
+                problems.append(Problem(where, what, "leave it out, or choose a text policy"))
+        if problems:
+            raise RecipeError(problems)
+        return made
 
     def baselines(self) -> dict[str, Baseline]:
         """Baselines by name; ``all`` are those whose ``applies`` (if they have one) accepts the data."""
         chosen = self.recipe.evaluate.baselines
         if not isinstance(chosen, str):
-            return {choice.name: self.build(choice) for choice in chosen}
+            built = [(choice.name, self.build(choice)) for choice in chosen]
+            return {getattr(baseline, "label", name): baseline for name, baseline in built}
         return self._every("baseline")
 
     def audits(self) -> dict[str, Audit]:
@@ -137,11 +154,13 @@ class Composer:
         return self._every("audit")
 
     def _every(self, kind: str) -> dict[str, Any]:
-        """All components of a kind with default options, by name; without those whose ``applies`` refuses the data."""
+        """All components of a kind that need no options, by name; without those whose ``applies`` refuses the data."""
         built = {}
         for name in self._catalogue.names(kind):
             entry = self._catalogue.find(kind, name)
             options = entry.load_options()
+            if options is not None and any(field.required for field in fields_of(options)):
+                continue
             choice = Choice(kind, name, None if options is None else options(), name)
             component = self.build(choice)
             applies = getattr(component, "applies", None)
@@ -156,7 +175,7 @@ class Composer:
     def trackers(self) -> list[Tracker]:
         return [self.build(choice) for choice in self.recipe.trackers]
 
-    def _where(self, *path: str) -> str:
+    def _where(self, *path: str | int) -> str:
         """The place of a value in the recipe, or of the nearest thing above it."""
         for end in range(len(path), 0, -1):
             if origin := self._resolved.origins.get(path[:end]):
@@ -164,4 +183,4 @@ class Composer:
             below = [o for p, o in self._resolved.origins.items() if p[:end] == path[:end] and o != "default"]
             if below:
                 return below[0]
-        return ".".join(path)
+        return ".".join(map(str, path))

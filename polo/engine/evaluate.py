@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polo.data import Rows
-from polo.engine.files import cannot_write
+from polo.engine.files import whole_file
 from polo.engine.scoring import preference_accuracy
-from polo.protocols import Evaluator, Ranked
+from polo.protocols import Evaluator, Ranked, Totals
 from polo.report.significance import interval, paired
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,15 +30,30 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class System:
-    """Scores ``[N, n]`` of one system; ``tokens`` where they are sums of log-probabilities over tokens."""
+    """Scores ``[N, n]`` of one system.
+
+    Args:
+        name: of the system.
+        scores: higher is better.
+        tokens: how many tokens each score runs over, where they are sums of log-probabilities.
+        reference: scores of the reference, where it is one of the run's stages.
+        generated: greedy completions, where an evaluator needs them.
+    """
 
     name: str
     scores: FloatArray
     tokens: IntArray | None = None
+    reference: FloatArray | None = None
+    generated: Sequence[str] | None = None
+
+    def offers(self, evaluator: Evaluator) -> bool:
+        """Whether this system has what the evaluator needs."""
+        without = {"reference": self.reference is None, "generation": self.generated is None}
+        return not any(without.get(need, False) for need in evaluator.needs)
 
     def rankings(self, rows: Rows) -> dict[str, Ranked]:
         """By suffix of the metric's name: as scored, and for sums of log-probabilities also by their mean per token."""
-        found = {"": Ranked.of(rows, self.scores)}
+        found = {"": Ranked.of(rows, self.scores, self.reference, self.generated)}
         if self.tokens is not None and (self.tokens != 1).any():
             found["/mean"] = Ranked.of(rows, self.scores / self.tokens)
         return found
@@ -49,9 +64,22 @@ def per_row(rows: Rows, system: System, evaluators: Sequence[Evaluator]) -> dict
     values: dict[str, FloatArray] = {}
     for suffix, ranked in system.rankings(rows).items():
         for evaluator in evaluators:
-            values |= {name + suffix: column for name, column in evaluator.per_row(ranked).items()}
+            # a completion and a log-ratio are what they are, however candidates are ranked
+            if system.offers(evaluator) and not (suffix and evaluator.needs & {"reference", "generation"}):
+                values |= {name + suffix: column for name, column in evaluator.per_row(ranked).items()}
         values["preference_accuracy" + suffix] = preference_accuracy(ranked.scores, ranked.truth)
     return values
+
+
+def whole(rows: Rows, system: System, evaluators: Sequence[Evaluator]) -> dict[str, float]:
+    """Metrics that are no means over rows, by name."""
+    figures: dict[str, float] = {}
+    for suffix, ranked in system.rankings(rows).items():
+        for evaluator in evaluators:
+            if isinstance(evaluator, Totals) and system.offers(evaluator):
+                found = evaluator.figures(evaluator.totals(ranked))
+                figures |= {name + suffix: float(value) for name, value in found.items()}
+    return figures
 
 
 def summarise(rows: Rows, values: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, Any]:
@@ -76,13 +104,8 @@ def _interval(column: FloatArray, users: IntArray) -> dict[str, float]:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    temporary = path.with_name(f".tmp-{path.name}")
-    try:
+    with whole_file(path) as temporary:
         pq.write_table(table, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
 
 
 def write_scores(folder: Path, rows: Rows, system: System) -> None:

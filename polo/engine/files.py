@@ -1,12 +1,13 @@
 """Files that are either whole or not there. Knows bytes and folders, not what is in them.
 
 Everything is written under a temporary name beside its place, flushed to disk, and renamed; a reader never sees half a
-file and a crash leaves at most a name that starts with ``.tmp-``.
+file and a crash leaves at most a name that starts with ``.tmp-`` (:func:`sweep` removes those).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,23 +17,48 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from polo.errors import PoloError
 
 MANIFEST = "manifest.json"
+TEMPORARY = ".tmp-"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes ``data`` to ``path``, whole or not at all."""
-    temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{path.name}")
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name to write to; what was written appears at ``path``, flushed to disk, when the block ends well."""
+    temporary = beside(path)
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path, word: str = "") -> Path:
+    """A new temporary name in the folder of ``path``."""
+    return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{word}{path.name}")
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file's content, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -40,12 +66,12 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def cannot_write(path: Path, error: OSError) -> PoloError:
+def cannot_write(path: Path, error: Exception) -> PoloError:
     """The error for a disk that is full or read-only."""
     return PoloError(
-        f"cannot write: {error.strerror or error}",
+        f"cannot write: {getattr(error, 'strerror', None) or error}",
         where=str(path),
-        fix="free some space or choose another place with out=FOLDER",
+        fix="free some space, or choose another place: out=FOLDER for runs, POLO_CACHE=FOLDER for the cache",
     )
 
 
@@ -62,27 +88,51 @@ def sha256(path: Path) -> str:
 def whole_folder(path: Path, *, manifest: bool = True) -> Iterator[Path]:
     """A folder that appears under its name when the block ends, complete, with a manifest of its files' hashes.
 
-    Whatever stood at ``path`` is replaced. If the block raises, nothing is left behind.
+    Whatever stood at ``path`` is replaced, also when another process puts it there at this moment. If the block raises,
+    nothing is left behind.
     """
-    temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         yield temporary
         if manifest:
             names = sorted(p for p in temporary.rglob("*") if p.is_file())
+            for name in names:
+                _flush(name)
             write_json(temporary / MANIFEST, {str(p.relative_to(temporary)): sha256(p) for p in names})
-        if path.exists():
-            old = path.with_name(f".tmp-{uuid.uuid4().hex[:8]}-old-{path.name}")
-            path.rename(old)
-            temporary.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.rename(path)
-    except OSError as error:
+        _put(temporary, path)
+        _flush(path.parent)
+    except (OSError, SafetensorError) as error:  # safetensors has errors of its own for a full disk
         raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Renames ``folder`` to ``path``; what stands there is moved away first, as often as somebody puts it there."""
+    while True:
+        try:
+            folder.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+        old = beside(path, "old-")
+        with contextlib.suppress(FileNotFoundError):  # the other process moved it away
+            path.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what a killed process left in ``folder``. Only for folders that no other process writes to."""
+    for left in folder.glob(f"{TEMPORARY}*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def damage(folder: Path) -> str | None:
@@ -91,10 +141,16 @@ def damage(folder: Path) -> str | None:
         listed: Mapping[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError):
         return f"{folder / MANIFEST} cannot be read"
+    if not isinstance(listed, dict):
+        return f"{folder / MANIFEST} is not what was written"
     for name, digest in listed.items():
         file = folder / name
-        if not file.is_file():
+        try:
+            same = sha256(file) == digest
+        except FileNotFoundError:
             return f"{file} is missing"
-        if sha256(file) != digest:
+        except OSError as error:
+            return f"{file} cannot be read ({error.strerror})"
+        if not same:
             return f"{file} is not what was written (sha256 differs)"
     return None

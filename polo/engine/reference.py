@@ -33,7 +33,9 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.15}
 #: rows kept in memory before a part is written
 PART = 4096
 
-FORMAT = "1"
+FORMAT = "2"
+#: metadata of a part beside its header: sha256 of keys and scores
+CONTENT = "content"
 
 ScoreArray = npt.NDArray[np.floating]
 
@@ -66,17 +68,21 @@ class ScoreCache:
         try:
             with safe_open(part, framework="numpy") as file:
                 header = file.metadata() or {}
-                differing = [k for k in {*header, *self._header} if header.get(k) != self._header.get(k)]
+                content = header.pop(CONTENT, "")
+                differing = sorted(k for k in {*header, *self._header} if header.get(k) != self._header.get(k))
                 if differing:
-                    self._say(f"reference cache {part} is of another {differing[0]}; computing again")
+                    self._say(f"reference cache {part} is of another {' and '.join(differing)}; computing again")
                     return
-                for name in file.keys():  # noqa: SIM118 - not a mapping
-                    if name.startswith("scores."):
-                        keys, scores = file.get_tensor("keys." + name[7:]), file.get_tensor(name)
-                        found = {row.tobytes(): value for row, value in zip(keys, scores, strict=True)}
-                        self._known.update(found)
-                        self._from_disk.update(found)
-        except (SafetensorError, OSError, ValueError) as error:
+                tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            if _content(tensors) != content:
+                self._say(f"reference cache {part} is not what was written (sha256 differs); computing again")
+                return
+            for name in [name for name in tensors if name.startswith("scores.")]:
+                keys = tensors["keys." + name.removeprefix("scores.")]
+                found = {row.tobytes(): value for row, value in zip(keys, tensors[name], strict=True)}
+                self._known.update(found)
+                self._from_disk.update(found)
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
             self._say(f"reference cache {part} cannot be read ({error}); computing again")
 
     def get(self, key: bytes) -> ScoreArray | None:
@@ -88,6 +94,13 @@ class ScoreCache:
     def put(self, key: bytes, scores: ScoreArray) -> None:
         self._known[key] = scores
         self._fresh.append(key)
+
+    def flush_if_full(self) -> None:
+        """Writes a part when there is enough for one.
+
+        Called between forwards, never amid the rows of one: a run that goes on then meets the rows of a forward either
+        all on disk or none, computes the same groups again, and gets the same bits.
+        """
         if len(self._fresh) >= PART:
             self.flush()
 
@@ -103,9 +116,18 @@ class ScoreCache:
             tensors[f"keys.{length}"] = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 16).copy()
             tensors[f"scores.{length}"] = np.stack([self._known[key] for key in keys])
         name = hashlib.blake2b(b"".join(self._fresh), digest_size=6).hexdigest()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(self._folder / f"part-{self._rank}-{name}.safetensors", save(tensors, metadata=self._header))
+        metadata = {**self._header, CONTENT: _content(tensors)}
+        write_bytes(self._folder / f"part-{self._rank}-{name}.safetensors", save(tensors, metadata=metadata))
         self._fresh.clear()
+
+
+def _content(tensors: Mapping[str, npt.NDArray[np.generic]]) -> str:
+    """sha256 of names and bytes; safetensors itself would read a flipped bit as another number."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        sha.update(name.encode())
+        sha.update(tensors[name].tobytes())
+    return sha.hexdigest()
 
 
 class Reference:
@@ -133,6 +155,7 @@ class Reference:
             for i, value in zip(missing, _exact(fresh), strict=True):
                 known[i] = value
                 self.cache.put(keys[i], value)
+            self.cache.flush_if_full()
         stacked = np.stack([value for value in known if value is not None])
         return torch.from_numpy(stacked).to(items.device)
 
@@ -153,7 +176,7 @@ class Reference:
         tolerance = TOLERANCE.get(_dtype(self._policy), 1e-3)
         found = np.stack([value for i in old if (value := known[i]) is not None])
         worst = float(np.abs(_exact(again) - found).max())
-        if worst > tolerance:
+        if not worst <= tolerance:
             raise PoloError(
                 f"cached reference scores differ from fresh ones by {worst:.3g} nats (allowed: {tolerance:g})",
                 where="reference cache",

@@ -22,10 +22,13 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 
 from polo.candidates import attach, protocol, protocol_hash
 from polo.data import Known, Rows, Splits
-from polo.engine import audit, evaluate, plan, provenance
+from polo.engine import audit, evaluate, plan, provenance, slices
 from polo.engine.compose import Composer, Heads, cache_dir
 from polo.engine.console import Console
-from polo.engine.files import whole_folder, write_bytes, write_json
+from polo.engine.examples import examples
+from polo.engine.files import damage, whole_folder, write_bytes, write_json
+from polo.engine.launch import peer_lost
+from polo.engine.parts import Parts
 from polo.engine.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.engine.runfolder import RunFolder
 from polo.engine.stage import Job, train
@@ -198,27 +201,33 @@ class Run:
             if self.is_main:
                 hook.polo_evaluated(run=folder.path, results=results)
         except BaseException as caught:
-            error = caught
+            error = peer_lost(caught) if self._accelerator.num_processes > 1 else caught
+            if error is not caught:
+                raise error from caught
             raise
         finally:
             if self.is_main:
                 hook.polo_run_ended(run=folder.path, error=error)
+            folder.release()
         return folder, results
 
     def _folder(self) -> RunFolder:
         if self._resumed is not None:
-            return self._resumed
-        place = [str(RunFolder.create(Path(self.recipe.out), self.recipe.name).path) if self.is_main else ""]
-        if self._accelerator.num_processes > 1:
-            broadcast_object_list(place)
-        return RunFolder(Path(place[0]))
+            folder = self._resumed
+        else:
+            place = [str(RunFolder.create(Path(self.recipe.out), self.recipe.name).path) if self.is_main else ""]
+            if self._accelerator.num_processes > 1:
+                broadcast_object_list(place)
+            folder = RunFolder(Path(place[0]))
+        if self.is_main:
+            folder.claim()
+        return folder
 
     def _describe(self, folder: RunFolder, ready: Prepared) -> None:
         """Everything about the run that is known before it starts."""
         if self._resumed is not None:
             return
         write_bytes(folder.path / "recipe.yaml", self.resolved.text.encode())
-        write_bytes(folder.path / "resolved.yaml", to_yaml(self.resolved).encode())
         facts = {
             **provenance.gather(self._plugins),
             "recipe": self.resolved.tree,
@@ -230,6 +239,7 @@ class Run:
             "seed": self.recipe.seed,
         }  # fmt: skip
         write_json(folder.path / "provenance.json", facts)
+        write_bytes(folder.path / "resolved.yaml", to_yaml(self.resolved).encode())  # last: from here on it can go on
 
     def _audit(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
         """Whether the data and the protocol can be trusted, before anything is trained on them."""
@@ -286,18 +296,26 @@ class Run:
         cached = cache_dir() / "stages" / fingerprint
         for place, whose in ((folder.stage(name), "this run"), (cached, "the cache")):
             if (place / "manifest.json").is_file():
+                if fault := damage(place):
+                    self.console.say(f"{name}: not taken from {whose}: {fault}")
+                    continue
                 policy.load(place / "policy")
                 self.console.say(f"{name}: taken from {whose} (fingerprint {fingerprint})")
                 if self.is_main and place == cached:
-                    shutil.copytree(place, folder.stage(name))
+                    folder.rewind(name, -1)
                     folder.log({"stage": name, "step": 0, "cached": fingerprint})
+                    with whole_folder(folder.stage(name), manifest=False) as temporary:
+                        shutil.copytree(place, temporary, dirs_exist_ok=True)
                 self._accelerator.wait_for_everyone()
                 return True
         return False
 
     def _keep(self, folder: RunFolder, policy: Policy, name: str, fingerprint: str) -> None:
         if self.is_main:
-            for place in (folder.stage(name), cache_dir() / "stages" / fingerprint):
+            cached = cache_dir() / "stages" / fingerprint
+            for place in (folder.stage(name), cached):
+                if place == cached and damage(cached) is None:
+                    continue  # a run beside this one was first; others may be reading it
                 with whole_folder(place) as temporary:
                     (temporary / "policy").mkdir()
                     policy.save(temporary / "policy")
@@ -368,28 +386,37 @@ class Run:
         for name, baseline in composer.baselines().items():
             baseline.fit(ready.splits)
             systems.append(evaluate.System(name, baseline.score(rows, rows.candidates)))
-        scorer = composer.scorer()
-        names = list(self.recipe.stages)
+        evaluators, scorer, names = composer.evaluators(), composer.scorer(), list(self.recipe.stages)
+        protocol_ = self._protocol(ready)
+        place, summary = folder.evaluation_under(protocol_["hash"])
+        facts = self.resolved.tree["evaluate"]["scorer"]
+        parts = Parts(place / "parts", scorer, facts, self._accelerator, self.console)
+        generating = any("generation" in evaluator.needs for evaluator in evaluators)
+        by_stage: dict[str, Any] = {}
         for name in names:
             policy.load(folder.stage(name) / "policy")
-            scores, tokens = scorer.score(policy, rows, rows.candidates)
-            systems.append(evaluate.System(evaluate.MODEL if name == names[-1] else name, scores, tokens))
-        evaluators = composer.evaluators()
+            by_stage[name], tokens = parts.scores(name, policy, rows)
+            generated = parts.completions(name, policy, rows) if generating else None
+            reference = by_stage.get(self.recipe.reference) if name != self.recipe.reference else None
+            called = evaluate.MODEL if name == names[-1] else name
+            systems.append(evaluate.System(called, by_stage[name], tokens, reference, generated))
         values = {system.name: evaluate.per_row(rows, system, evaluators) for system in systems}
-        protocol_ = self._protocol(ready)
         results = {
             "protocol": protocol_,
             "rows": len(rows),
             "users": len(np.unique(rows.user)),
             "baselines": "all" if self.recipe.evaluate.baselines == "all" else [s.name for s in systems[: -len(names)]],
             **evaluate.summarise(rows, values),
+            "whole": {system.name: evaluate.whole(rows, system, evaluators) for system in systems},
+            "slices": slices.sliced(rows, ready.splits, systems[-len(names) :], values),
         }
         if self.is_main:
-            place, summary = folder.evaluation_under(protocol_["hash"])
             for system in systems:
                 evaluate.write_scores(place, rows, system)
             evaluate.write_per_row(place, rows, values)
+            write_json(place / "examples.json", examples(rows, ready.splits, systems[-1]))
             write_json(summary, results)
+            parts.remove()
         self._accelerator.wait_for_everyone()
         return results
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import re
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polo.engine.files import cannot_write, write_bytes
+from polo.engine.files import cannot_write, sweep, write_bytes
 from polo.errors import InputError
+
+#: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
+_STAMP = re.compile(r"^(\d{8}-\d{6})(?:-(\d+))?$")
 
 
 class RunFolder:
@@ -21,6 +28,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock: int | None = None
 
     @classmethod
     def create(cls, out: Path, name: str) -> RunFolder:
@@ -33,13 +41,13 @@ class RunFolder:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise InputError(
-                    f"cannot make a run folder: {error.strerror}",
-                    where=str(path),
-                    fix="choose another place with out=FOLDER",
-                ) from error
-            for part in ("checkpoints", "stages", "eval"):
-                (path / part).mkdir()
+                raise _no_folder(path, error) from error
+            try:
+                for part in ("checkpoints", "stages", "eval"):
+                    (path / part).mkdir()
+            except OSError as error:
+                shutil.rmtree(path, ignore_errors=True)
+                raise _no_folder(path, error) from error
             return cls(path.resolve())
         raise InputError("a thousand runs of this name started in this second", where=str(out))
 
@@ -55,11 +63,49 @@ class RunFolder:
     def latest(cls, out: Path, name: str) -> RunFolder:
         """The newest run of a recipe that has not ended."""
         found = [
-            p for p in out.glob(f"{name}-*") if (p / "resolved.yaml").is_file() and not (p / "results.json").is_file()
+            (stamp, int(attempt or 1), path)
+            for path in out.glob("*-*")
+            for stamp, attempt in _STAMP.findall(path.name.removeprefix(f"{name}-"))
+            if path.name.startswith(f"{name}-")
+            and (path / "resolved.yaml").is_file()
+            and not (path / "results.json").is_file()
         ]
         if not found:
             raise InputError(f"no unfinished run of '{name}'", where=str(out), fix="give the folder: --resume RUN")
-        return cls.open(max(found, key=lambda p: p.name))
+        return cls.open(max(found)[-1])
+
+    def claim(self) -> None:
+        """Keeps other processes from going on in this folder until :meth:`release` or the end of this process,
+        however it ends; removes what a killed one left half-written.
+
+        Raises:
+            InputError: another process runs in it.
+        """
+        try:
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise cannot_write(self.path / ".lock", error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise InputError(
+                "another process runs in this folder",
+                where=str(self.path),
+                fix="wait for it or stop it; without --resume a run gets a folder of its own",
+            ) from error
+        except OSError:  # a file system without locks
+            os.close(handle)
+            return
+        self._lock = handle
+        for place in (self.path, self.checkpoints, self.path / "stages", *self.path.glob("eval*")):
+            sweep(place)
+
+    def release(self) -> None:
+        """Ends what :meth:`claim` began."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def checkpoints(self) -> Path:
@@ -75,7 +121,10 @@ class RunFolder:
         except (OSError, ValueError, KeyError):
             own = protocol
         place = self.path / ("eval" if protocol == own else f"eval-{protocol}")
-        place.mkdir(exist_ok=True)
+        try:
+            place.mkdir(exist_ok=True)
+        except OSError as error:
+            raise cannot_write(place, error) from error
         return place, (self.path if protocol == own else place) / "results.json"
 
     @property
@@ -96,15 +145,17 @@ class RunFolder:
     def metrics(self) -> list[dict[str, Any]]:
         """All metric lines; a last line that a crash cut short is left out."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text("utf-8").split("\n")
+            lines = (self.path / "metrics.jsonl").read_text("utf-8", errors="replace").split("\n")
         except OSError:
             return []
         found = []
         for line in lines:
             try:
-                found.append(json.loads(line))
+                value = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(value, dict):
+                found.append(value)
         return found
 
     def rewind(self, stage: str, step: int) -> None:
@@ -115,7 +166,14 @@ class RunFolder:
                 return True
             return bool(line["step"] < step or (line["step"] == step and "loss" not in line))
 
-        lines = self.metrics()
-        kept = [line for line in lines if stays(line)]
-        if len(kept) < len(lines):
-            write_bytes(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
+        path = self.path / "metrics.jsonl"
+        kept = "".join(json.dumps(line) + "\n" for line in self.metrics() if stays(line)).encode()
+        # compared as bytes: half a line that a crash left must go too, or the next line would be glued to it
+        if path.is_file() and kept != path.read_bytes():
+            write_bytes(path, kept)
+
+
+def _no_folder(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"cannot make a run folder: {error.strerror}", where=str(path), fix="choose another place with out=FOLDER"
+    )

@@ -35,6 +35,9 @@ class PolicyScorerOptions:
 class PolicyScorer:
     """Scores with the policy as it is trained: shared prefix, no gradient, eval mode."""
 
+    #: rows after which an evaluation that is killed can go on
+    part_rows = 4 * CHUNK
+
     def __init__(self, options: PolicyScorerOptions, context: Context) -> None:
         self._budget, self._track = options.tokens_per_pass, context.track
 
@@ -84,6 +87,14 @@ def score_lists(
     parts = gather_object([(mine, scores, tokens)])
     order = np.argsort(np.concatenate([part[0] for part in parts]))
     return np.concatenate([part[1] for part in parts])[order], np.concatenate([part[2] for part in parts])[order]
+
+
+def completions(policy: Any, rows: Rows, track: Callable[..., Iterable[Any]] = _plain) -> list[str]:
+    """Greedy completions of N rows by ``policy.generate(rows)``, in parts, the same on every process."""
+    texts: list[str] = []
+    for start in track(range(0, len(rows), CHUNK), label="generating"):
+        texts += policy.generate(rows[start : start + CHUNK])
+    return texts
 
 
 def preference_accuracy(scores: FloatArray, truth: IntArray) -> FloatArray:

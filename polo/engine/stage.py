@@ -15,6 +15,7 @@ from accelerate import Accelerator
 
 from polo.data import Rows
 from polo.engine import checkpoint
+from polo.engine.collapse import Monitor
 from polo.engine.console import Console
 from polo.engine.interrupt import Interrupt, Interrupted
 from polo.engine.measures import step_metrics
@@ -22,7 +23,7 @@ from polo.engine.scoring import preference_accuracy, score_lists
 from polo.engine.step import Objective, Stepper
 from polo.engine.weights import restore, snapshot, trainable
 from polo.errors import PoloError
-from polo.protocols import AtZero, Policy, Ranked
+from polo.protocols import AtZero, Policy, Ranked, Refresh
 from polo.randomness import seed_of
 from polo.recipe.model import Stage
 
@@ -93,6 +94,7 @@ def train(job: Job) -> None:
     parameters = list(trainable(policy.module).values())
     optimizer = torch.optim.AdamW(parameters, lr=stage.lr, weight_decay=stage.weight_decay)
     stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
+    monitor = Monitor(policy, job.objective, stepper, job.validation)
     total = steps_of(stage, len(job.rows))
     progress = checkpoint.Progress()
     found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
@@ -103,12 +105,14 @@ def train(job: Job) -> None:
     if progress.step == 0:
         if job.starts_at_reference:
             _check_start(job, stepper)
-        _validate(job, progress, total)
+        _validate(job, monitor, progress, total)
     policy.module.train()
     with Interrupt() as interrupt:
         for step in job.console.track(range(progress.step, total), label=job.name):
             began = time.monotonic()
             batch, epoch = _batch(job, step)
+            if step % _per_epoch(job) == 0 and isinstance(job.objective.sampler, Refresh):
+                job.objective.sampler.refresh(epoch, job.rows, stepper.peek)
             rate = learning_rate(stage, step, total)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -121,8 +125,8 @@ def train(job: Job) -> None:
             job.log({"stage": job.name, "step": step, "epoch": step * stage.batch / len(job.rows), **metrics})
             job.console.note(f"loss {metrics['loss']:.3f}")
             progress.step = step + 1
-            if stage.validate.every and progress.step % stage.validate.every == 0 and progress.step < total:
-                _validate(job, progress, total)
+            if progress.step == total or (stage.validate.every and progress.step % stage.validate.every == 0):
+                _validate(job, monitor, progress, total)
             due = stage.checkpoint and progress.step % stage.checkpoint == 0 and progress.step < total
             stop = _agree(interrupt.requested, accelerator)
             if due or stop:
@@ -131,17 +135,19 @@ def train(job: Job) -> None:
                 raise Interrupted(
                     f"stopped after step {progress.step:,} of {total:,} of stage '{job.name}'; {job.resume_hint}"
                 )
-    _validate(job, progress, total)
     if stage.select == "best_valid" and progress.best:
         restore(policy.module, {k: v.to(accelerator.device) for k, v in progress.best.items()})
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
 
 
+def _per_epoch(job: Job) -> int:
+    return math.ceil(len(job.rows) / job.stage.batch)
+
+
 def _batch(job: Job, step: int) -> tuple[Rows, int]:
     """The rows of a step: epochs are permutations by (seed, stage, epoch), cut into batches."""
-    per_epoch = math.ceil(len(job.rows) / job.stage.batch)
-    epoch, place = divmod(step, per_epoch)
+    epoch, place = divmod(step, _per_epoch(job))
     order = np.random.default_rng(seed_of(job.seed, job.name, "order", epoch)).permutation(len(job.rows))
     chosen = order[place * job.stage.batch : (place + 1) * job.stage.batch]
     missing = job.accelerator.num_processes - len(chosen)
@@ -167,19 +173,26 @@ def _save(job: Job, optimizer: torch.optim.Optimizer, progress: checkpoint.Progr
     job.accelerator.wait_for_everyone()
 
 
-def _validate(job: Job, progress: checkpoint.Progress, total: int) -> None:
+def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: int) -> None:
     """Measures on the validation sample, writes a line, and remembers the weights if they are the best so far."""
     if job.validation.candidates is None or not len(job.validation):
         return
     scores, _ = score_lists(job.policy, job.validation, job.validation.candidates, 2 * job.stage.tokens_per_pass)
     ranked = Ranked.of(job.validation, scores)
-    hit = np.where(ranked.above == 0, 1.0 / (ranked.tied + 1), 0.0).mean()
+    hits = np.where(ranked.above == 0, 1.0 / (ranked.tied + 1), 0.0)
+    hit = hits.mean()
+    watched = monitor.look(scores, ranked.truth, progress.step / total)
+    warning = monitor.collapse(progress.step, hits, watched.get("valid/loss"))
     figures = {
         "valid/hit_ratio@1": float(hit),
         "valid/preference_accuracy": float(preference_accuracy(scores, ranked.truth).mean()),
         "valid/logps/chosen": float(np.take_along_axis(scores, ranked.truth[:, None], axis=1).mean()),
     }
+    if watched:
+        figures |= {**watched, "valid/collapse": float(bool(warning))}
     job.log({"stage": job.name, "step": progress.step, **figures})
+    if warning:
+        job.console.say(f"warning: {job.name} step {progress.step:,}: {warning}", "bold yellow")
     if progress.step in (0, total) or job.stage.validate.every:
         job.console.say(
             f"{job.name} step {progress.step:,}: validation HR@1 {hit:.3f}, "

@@ -145,6 +145,7 @@ class Stepper:
             beta = torch.ones_like(bare.rejected)
         else:
             beta = self._objective.beta(bare, keep, progress).detach()
+            keep = keep & (beta > 0)  # a beta of 0 takes a pair out of the loss (and its row out of the mean)
         loss = self._objective.loss(scores, keep, beta)
         counted = (
             keep.any(dim=1) if "negatives" in self._objective.loss.needs else torch.ones_like(loss, dtype=torch.bool)

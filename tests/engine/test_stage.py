@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +184,28 @@ def test_epochs_become_steps() -> None:
     """25 rows in batches of 10 are 3 steps an epoch; 1.5 epochs are round(4.5) = 4 steps (half to even)."""
     assert steps_of(stage_of(steps=None, epochs=2.0), 25) == 6
     assert steps_of(stage_of(steps=None, epochs=1.5), 25) == 4
+
+
+class Refreshed(FirstK):
+    """Remembers at which epochs it was refreshed, and with how many rows."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+
+    def refresh(self, epoch: int, rows: Any, peek: Any) -> None:
+        assert peek(rows[slice(0, 2)], torch.tensor([[1, 2], [3, 4]])).shape == (2, 2)
+        assert len(rows) == 24
+        self.epochs.append(epoch)
+
+
+def test_a_sampler_is_refreshed_before_every_epoch_and_not_in_the_middle_of_one(tmp_path: Path) -> None:
+    """24 rows in batches of 10 are 3 steps an epoch: 12 steps are epochs 0 to 3; going on from step 8 leaves epoch 3."""
+    first, _ = job(tmp_path, stage_of(), crash_at=9)
+    sampler = Refreshed()
+    with pytest.raises(Crash):
+        train(replace(first, objective=replace(first.objective, sampler=sampler)))
+    assert sampler.epochs == [0, 1, 2, 3]
+    second, _ = job(tmp_path, stage_of())
+    again = Refreshed()
+    train(replace(second, objective=replace(second.objective, sampler=again)))
+    assert again.epochs == [3]

@@ -22,7 +22,9 @@ from polo_datasets.options import DemoOptions, LastFMOptions, ML100KOptions
 from tests.polo_audits.world import audits
 from tests.real_data import context, real_data
 
-EDGES = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)).filter(lambda e: e[0] != e[1]), min_size=1, max_size=14)
+EDGES = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 6)).filter(lambda e: e[0] != e[1]), min_size=1, max_size=14
+)
 
 
 def _has_cycle(edges: set[tuple[int, int]]) -> bool:

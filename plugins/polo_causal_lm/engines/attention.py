@@ -4,6 +4,9 @@ Both split the work in the same two parts: prompt queries meet prompt keys causa
 kernels), title queries meet their prompt and their own title under a mask. :class:`RowByRow` makes one call a row and
 part, without padding: best where a call is cheap beside its arithmetic (CPU). :class:`Batched` pads rows to one length
 and makes two calls in all: best where calls are dear (GPU).
+
+In the last layer only the places that predict something need an output: each prompt's last token and all titles.
+``attend_last`` takes queries of these places alone; keys and values are those of all places.
 """
 
 from __future__ import annotations
@@ -37,36 +40,57 @@ class Span:
 
 @runtime_checkable
 class FlatAttention(Protocol):
-    """Attention of flat rows, prepared for one layout."""
+    """Attention of flat rows, prepared for one layout. Keys and values may have fewer heads than queries."""
+
+    #: the places that predict something, ascending: s of the t
+    last: Int[Tensor, " s"]
 
     def attend(
         self,
         query: Float[Tensor, "1 h t d"],
-        key: Float[Tensor, "1 h t d"],
-        value: Float[Tensor, "1 h t d"],
+        key: Float[Tensor, "1 hkv t d"],
+        value: Float[Tensor, "1 hkv t d"],
         dropout: float,
         scaling: float | None,
-    ) -> Float[Tensor, "1 h t d"]: ...
+    ) -> Float[Tensor, "1 t h d"]: ...
+
+    def attend_last(
+        self,
+        query: Float[Tensor, "1 h s d"],
+        key: Float[Tensor, "1 hkv t d"],
+        value: Float[Tensor, "1 hkv t d"],
+        dropout: float,
+        scaling: float | None,
+    ) -> Float[Tensor, "1 s h d"]: ...
 
 
-def title_mask(prompt: int, lengths: IntArray) -> npt.NDArray[np.bool_]:
-    """Which keys the title queries of one row may see: the whole prompt, and their own title up to themselves.
+def last_mask(prompt: int, lengths: IntArray) -> npt.NDArray[np.bool_]:
+    """Which keys of its row the prompt's last query (first line) and the title queries (the others) may see.
+
+    The prompt's last token sees the prompt; a title token sees the prompt and its own title up to itself.
 
     Args:
         prompt: prompt tokens.
         lengths: ``[n]`` tokens fed of each title.
 
     Returns:
-        ``[q, prompt + q]``, q the sum of ``lengths``.
+        ``[1 + q, prompt + q]``, q the sum of ``lengths``.
 
     Example:
-        >>> title_mask(1, np.array([2, 1])).astype(int).tolist()
-        [[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1]]
+        >>> last_mask(1, np.array([2, 1])).astype(int).tolist()
+        [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1]]
     """
     total = int(lengths.sum())
     owner, place = np.repeat(np.arange(len(lengths)), lengths), np.arange(total)
-    own = (owner[:, None] == owner[None, :]) & (place[:, None] >= place[None, :])
-    return np.concatenate([np.ones((total, prompt), dtype=np.bool_), own], axis=1)
+    mask = np.ones((1 + total, prompt + total), dtype=np.bool_)
+    mask[0, prompt:] = False
+    mask[1:, prompt:] = (owner[:, None] == owner[None, :]) & (place[:, None] >= place[None, :])
+    return mask
+
+
+def _last_places(spans: Sequence[Span], device: torch.device) -> Int[Tensor, " s"]:
+    places = np.concatenate([np.arange(span.middle - 1, span.stop) for span in spans])
+    return torch.from_numpy(places).to(device)
 
 
 class RowByRow:
@@ -78,32 +102,39 @@ class RowByRow:
     """
 
     def __init__(self, spans: Sequence[Span], device: torch.device) -> None:
-        self.spans = spans
-        self.masks: list[Bool[Tensor, "q k"]] = [
-            torch.from_numpy(title_mask(span.middle - span.start, span.lengths)).to(device) for span in spans
+        self.last = _last_places(spans, device)
+        self._rows = [span.stop - span.start for span in spans]
+        self._titles = [span.stop - span.middle for span in spans]
+        self._parts = [n for span in spans for n in (span.middle - span.start, span.stop - span.middle)]
+        allowed = [torch.from_numpy(last_mask(span.middle - span.start, span.lengths)).to(device) for span in spans]
+        # Additive masks: boolean ones would be turned into these in every call.
+        self._masks: list[Float[Tensor, "q k"]] = [
+            torch.zeros(mask.shape, device=device).masked_fill_(~mask, -torch.inf) for mask in allowed
         ]
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
-    ) -> Float[Tensor, "1 h t d"]:
-        # one split of each tensor: slices taken one by one would each add a whole-length gradient in the backward pass
-        sizes = [span.stop - span.start for span in self.spans]
-        rows = zip(self.spans, self.masks, *(x.split(sizes, dim=2) for x in (query, key, value)), strict=True)
+    ) -> Float[Tensor, "1 t h d"]:
+        # One split of each tensor: slices taken one by one would each add a whole-length gradient in the backward pass.
+        queries = iter(query.split(self._parts, dim=2))
         outputs = []
-        for span, mask, q, k, v in rows:
-            p = span.middle - span.start
-            outputs.append(
-                functional.scaled_dot_product_attention(
-                    q[:, :, :p], k[:, :, :p], v[:, :, :p], dropout_p=dropout, is_causal=True, scale=scaling
-                )
-            )
-            if span.stop > span.middle:
-                outputs.append(
-                    functional.scaled_dot_product_attention(
-                        q[:, :, p:], k, v, attn_mask=mask, dropout_p=dropout, scale=scaling
-                    )
-                )
-        return torch.cat(outputs, dim=2)
+        for mask, k, v in zip(self._masks, *self._split(key, value), strict=True):
+            # Causal from the upper left corner: a prompt query never meets the titles that follow its prompt.
+            outputs.append(_sdpa(next(queries), k, v, None, dropout, scaling))
+            titles = next(queries)
+            if titles.shape[2]:
+                outputs.append(_sdpa(titles, k, v, mask[1:], dropout, scaling))
+        return torch.cat(outputs, dim=1)
+
+    def attend_last(
+        self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
+    ) -> Float[Tensor, "1 s h d"]:
+        queries = query.split([1 + n for n in self._titles], dim=2)
+        rows = zip(self._masks, queries, *self._split(key, value), strict=True)
+        return torch.cat([_sdpa(q, k, v, mask, dropout, scaling) for mask, q, k, v in rows], dim=1)
+
+    def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        return [x.split(self._rows, dim=2) for x in tensors]
 
 
 class Batched:
@@ -119,42 +150,81 @@ class Batched:
     def __init__(self, spans: Sequence[Span], device: torch.device) -> None:
         prompts = np.array([span.middle - span.start for span in spans])
         titles = np.array([span.stop - span.middle for span in spans])
+        self.last = _last_places(spans, device)
         self.rows, self.prompt, self.title = len(spans), int(prompts.max()), int(titles.max())
         width = self.prompt + self.title
         # Padded places read token 0; nothing reads what becomes of them, so they get no gradient either.
         places = np.zeros((len(spans), width), np.int64)
         back = np.zeros(spans[-1].stop, np.int64)
-        mask = np.zeros((len(spans), 1, self.title, width), dtype=np.bool_)
+        mask = np.zeros((len(spans), 1, 1 + self.title, width), dtype=np.bool_)
         mask[..., 0] = True  # a padded query must see something: softmax of nothing is NaN
+        last = np.zeros((len(spans), 1 + self.title), np.int64)
+        back_last, at = np.zeros(int((1 + titles).sum()), np.int64), 0
         for b, span in enumerate(spans):
             p, t = int(prompts[b]), int(titles[b])
             columns = np.concatenate([np.arange(p), self.prompt + np.arange(t)])
             places[b, columns] = np.arange(span.start, span.stop)
             back[span.start : span.stop] = b * width + columns
-            mask[b, 0, :t, columns] = title_mask(p, span.lengths).T
-        self.places: Int[Tensor, " padded"] = torch.from_numpy(places.reshape(-1)).to(device)
-        self.back: Int[Tensor, " t"] = torch.from_numpy(back).to(device)
+            mask[b, 0, : 1 + t, columns] = last_mask(p, span.lengths).T
+            last[b, : 1 + t] = at + np.arange(1 + t)
+            back_last[at : at + 1 + t] = b * (1 + self.title) + np.arange(1 + t)
+            at += 1 + t
+        self.places, self.back, self._last, self._back_last = (
+            torch.from_numpy(x.reshape(-1)).to(device) for x in (places, back, last, back_last)
+        )
         self.mask: Bool[Tensor, "b 1 q k"] = torch.from_numpy(mask).to(device)
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
-    ) -> Float[Tensor, "1 h t d"]:
-        q, k, v = (self._rows(x) for x in (query, key, value))
+    ) -> Float[Tensor, "1 t h d"]:
+        key, value = _all_heads(query, key, value)
+        q, k, v = (self._padded(x, self.places) for x in (query, key, value))
         p = self.prompt
-        outputs = [
-            functional.scaled_dot_product_attention(
-                q[:, :, :p], k[:, :, :p], v[:, :, :p], dropout_p=dropout, is_causal=True, scale=scaling
-            )
-        ]
+        outputs = [_sdpa(q[:, :, :p], k[:, :, :p], v[:, :, :p], None, dropout, scaling)]
         if self.title:
-            outputs.append(
-                functional.scaled_dot_product_attention(
-                    q[:, :, p:], k, v, attn_mask=self.mask, dropout_p=dropout, scale=scaling
-                )
-            )
-        padded = torch.cat(outputs, dim=2).transpose(0, 1).flatten(1, 2)
-        return padded.index_select(1, self.back)[None]
+            outputs.append(_sdpa(q[:, :, p:], k, v, self.mask[:, :, 1:], dropout, scaling))
+        return torch.cat(outputs, dim=1).flatten(0, 1).index_select(0, self.back)[None]
 
-    def _rows(self, states: Float[Tensor, "1 h t d"]) -> Float[Tensor, "b h s d"]:
-        flat = states[0].index_select(1, self.places)
+    def attend_last(
+        self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
+    ) -> Float[Tensor, "1 s h d"]:
+        key, value = _all_heads(query, key, value)
+        q = self._padded(query, self._last)
+        k, v = (self._padded(x, self.places) for x in (key, value))
+        output = _sdpa(q, k, v, self.mask, dropout, scaling)
+        return output.flatten(0, 1).index_select(0, self._back_last)[None]
+
+    def _padded(self, states: Float[Tensor, "1 h t d"], places: Tensor) -> Float[Tensor, "b h s d"]:
+        flat = states[0].index_select(1, places)
         return flat.unflatten(1, (self.rows, -1)).transpose(0, 1)
+
+
+def _all_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values repeated for the queries that share them; GPU kernels with a mask ask for it."""
+    share = query.shape[1] // key.shape[1]
+    if share == 1:
+        return key, value
+    return key.repeat_interleave(share, dim=1), value.repeat_interleave(share, dim=1)
+
+
+def _sdpa(
+    query: Float[Tensor, "b h q d"],
+    key: Float[Tensor, "b hkv k d"],
+    value: Float[Tensor, "b hkv k d"],
+    mask: Tensor | None,
+    dropout: float,
+    scaling: float | None,
+) -> Float[Tensor, "b q h d"]:
+    """Causal where no mask is given. ``[b, q, h, d]`` is how the kernels lay their output out."""
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
+    return functional.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        dropout_p=dropout,
+        is_causal=mask is None,
+        scale=scaling,
+        enable_gqa=query.shape[1] != key.shape[1],
+    ).transpose(1, 2)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from polo_causal_lm.text import Encoded
@@ -26,12 +26,14 @@ class Scored:
         state: ``[M]`` for each scored token, which of the R states predicts it; ascending.
         token: ``[M]`` id of the scored token.
         slots: ``[B, n, L]`` for each score the scored tokens it sums over, padded with M.
+        distinct: ``[M]`` False where the same token of the same state is scored before (titles may begin alike).
     """
 
     states: Int[Tensor, " r"]
     state: Int[Tensor, " m"]
     token: Int[Tensor, " m"]
     slots: Int[Tensor, "b n length"]
+    distinct: Bool[Tensor, " m"]
 
 
 @dataclass(frozen=True)
@@ -69,48 +71,49 @@ class Engine(Protocol):
         """Flat tokens of rows with ``prompts [B]`` prompt tokens and n titles of ``titles`` tokens each."""
 
 
-@dataclass
-class Picks:
-    """Collects scored tokens while an engine lays out its rows; makes a :class:`Scored` of them."""
+def title_scores(
+    titles: Sequence[Sequence[IntArray]], places: IntArray, shape: tuple[int, int], device: torch.device
+) -> Scored:
+    """What a row of titles behind one prompt is scored from, for every layout that shares the prompt.
 
-    batch: int
-    n: int
-    states: list[int] = field(default_factory=list)
-    state: list[int] = field(default_factory=list)
-    token: list[int] = field(default_factory=list)
-    score: list[int] = field(default_factory=list)
+    A row has one state that predicts the first token of all its titles (the prompt's last), then one for every further
+    title token (the token before it), title by title.
 
-    def prompt(self, place: int, row: int, titles: Sequence[IntArray]) -> None:
-        """The hidden state at ``place`` predicts the first token of all titles of ``row``."""
-        for j, title in enumerate(titles):
-            self._add(len(self.states), int(title[0]), row * self.n + j)
-        self.states.append(place)
+    Args:
+        titles: for each prompt the titles behind it, with the end token.
+        places: flat index of all these states, prompt by prompt.
+        shape: ``(B, n)`` of the scores.
+        device: where tensors are put.
 
-    def title(self, place: int, row: int, column: int, title: IntArray) -> None:
-        """The hidden states from ``place`` on predict the tokens of one title but the first."""
-        for offset, token in enumerate(title[1:]):
-            self._add(len(self.states), int(token), row * self.n + column)
-            self.states.append(place + offset)
-
-    def _add(self, state: int, token: int, score: int) -> None:
-        self.state.append(state)
-        self.token.append(token)
-        self.score.append(score)
-
-    def done(self, device: torch.device) -> Scored:
-        """Everything collected, on ``device``."""
-        score = np.array(self.score, dtype=np.int64)
-        order = np.argsort(score, kind="stable")
-        lengths = np.bincount(score, minlength=self.batch * self.n)
-        slots = np.full((self.batch * self.n, int(lengths.max(initial=1))), len(score))
-        column = np.arange(len(score)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        slots[score[order], column] = order
-        return Scored(
-            torch.tensor(self.states, device=device),
-            torch.tensor(self.state, device=device),
-            torch.tensor(self.token, device=device),
-            torch.from_numpy(slots.reshape(self.batch, self.n, -1)).to(device),
-        )
+    Example (titles [5, 2] and [6, 7, 2] behind one prompt whose last token stands at place 3):
+        >>> titles = [[np.array([5, 2]), np.array([6, 7, 2])]]
+        >>> scored = title_scores(titles, np.array([3, 4, 5, 6]), (1, 2), torch.device("cpu"))
+        >>> scored.state.tolist(), scored.token.tolist(), scored.slots.tolist()
+        ([0, 0, 1, 2, 3], [5, 6, 2, 7, 2], [[[0, 2, 5], [1, 3, 4]]])
+    """
+    flat = [title for row in titles for title in row]
+    per_row = np.array([len(row) for row in titles])
+    lengths = np.array([len(title) for title in flat])
+    total = int(lengths.sum())
+    title = np.repeat(np.arange(len(flat)), lengths)
+    offset = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    row = np.repeat(np.arange(len(titles)), per_row)[title]
+    # Without the first token of each title, and with one state for all of them, a token's state is the one before it.
+    further = np.cumsum(offset > 0)
+    state = np.where(offset == 0, 0, further + row)
+    first = np.searchsorted(row, np.arange(len(titles)))
+    start = np.where(np.arange(len(titles)) == 0, 0, further[first] + np.arange(len(titles)))
+    state = np.where(offset == 0, start[row], state)
+    order = np.argsort(state, kind="stable")
+    slots = np.full((len(flat), int(lengths.max(initial=1))), total)
+    rank = np.empty(total, np.int64)
+    rank[order] = np.arange(total)
+    slots[title, offset] = rank
+    token = np.concatenate(flat)[order] if flat else np.empty(0, np.int64)
+    distinct = np.zeros(total, np.bool_)
+    distinct[np.unique(state[order] << 32 | token, return_index=True)[1]] = True
+    on = (places, state[order], token, slots.reshape(*shape, -1), distinct)
+    return Scored(*(torch.from_numpy(x).to(device) for x in on))
 
 
 def causal_lm(model: nn.Module) -> Any:
@@ -119,7 +122,7 @@ def causal_lm(model: nn.Module) -> Any:
 
 
 def hidden_states(model: nn.Module, layout: Layout) -> Float[Tensor, "tokens hidden"]:
-    """Last hidden states of all tokens fed, flat; the head is not applied."""
+    """Last hidden states, flat; the head is not applied. Of all tokens fed, or of the scored ones only (split)."""
     body = causal_lm(model).get_decoder()
     output = body(
         input_ids=layout.ids,

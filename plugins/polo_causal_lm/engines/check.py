@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from polo_causal_lm.engines.naive import Naive
+from polo_causal_lm.engines.shorter import own_forwards, restore
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.text import Encoded
 
@@ -28,7 +29,8 @@ def check_engine(scorer: CandidateScorer, encoded: Encoded, dtype: torch.dtype) 
     scorer.eval()
     try:
         with torch.no_grad():
-            expected = judge(judge.engine.layout(encoded, device))
+            with own_forwards(scorer.model):
+                expected = judge(judge.engine.layout(encoded, device))
             found = scorer(engine.layout(encoded, device))
         limit = TOLERANCE.get(dtype, TOLERANCE[torch.bfloat16]) * (1 + expected.abs() / 100)
         worst = float((found - expected).abs().max())
@@ -44,4 +46,5 @@ def check_engine(scorer: CandidateScorer, encoded: Encoded, dtype: torch.dtype) 
         scorer.train(training)
     if problem:
         scorer.engine = judge.engine
+        restore(scorer.model)
     return problem

@@ -9,8 +9,10 @@ import torch
 
 from polo import InputError
 from polo_causal_lm.engines.base import Engine, causal_lm
+from polo_causal_lm.engines.lowrank import join_adapters
 from polo_causal_lm.engines.masks import layer_windows, reaches
 from polo_causal_lm.engines.naive import Naive
+from polo_causal_lm.engines.norm import join_norms
 from polo_causal_lm.engines.packed import Packed
 from polo_causal_lm.engines.split import Split, enable_split
 
@@ -39,6 +41,8 @@ def choose_engine(wanted: Wanted, model: torch.nn.Module, max_tokens: int) -> tu
         if against_packed:
             return _refuse_or_naive(wanted, against_packed)
         reason = "the recipe asks for it" if wanted == "packed" else f"`split` is ruled out: {against_split}"
+        join_norms(lm)
+        join_adapters(lm)
         return Packed(config, windows or {}, lm.dtype), reason
     if against_split:
         raise InputError(f"engine `split` is ruled out: {against_split}", where="policy.engine", fix="use `auto`")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from polo_causal_lm.engines.base import Scored, causal_lm
+from polo_causal_lm.engines.fused_head import expected_logps
 
 #: rows of logits at a time; more are made again in the backward pass (bounds memory at 2048 x vocabulary)
 CHUNK = 2048
@@ -63,7 +64,7 @@ def head_logps(model: nn.Module, states: Float[Tensor, "tokens h"], scored: Scor
 
     Args:
         model: the (peft) model, for its head.
-        states: hidden states of all tokens of the pass, flat.
+        states: hidden states of all tokens of the pass, flat; or of the scored ones only, in their order.
         scored: which of them predict what.
     """
     lm = causal_lm(model)
@@ -75,12 +76,24 @@ def head_logps(model: nn.Module, states: Float[Tensor, "tokens h"], scored: Scor
             logits = torch.tanh(logits / cap) * cap
         return picked_logps(logits, state, token)
 
-    rows = states[scored.states]
-    if len(rows) <= CHUNK:
+    # Equal lengths also where every token is scored; the places are 0, 1, 2, ... then, and nothing is left to pick.
+    rows = states if len(states) == len(scored.states) else states[scored.states]
+    if cap is None and _frozen_linear(head, rows):
+        logps = expected_logps(rows, head.weight, head.bias, scored.state, scored.token, scored.distinct)
+    elif len(rows) <= CHUNK:
         logps = part(rows, scored.state, scored.token)
     else:
         logps = _chunked(part, rows, scored)
     return sum_slots(logps, scored.slots)
+
+
+def _frozen_linear(head: Any, rows: Tensor) -> bool:
+    """Whether :func:`expected_logps` does for this head: a plain frozen matrix in the type of the states, unwatched."""
+    if type(head) is not nn.Linear or head._forward_pre_hooks or head._forward_hooks:  # noqa: SLF001
+        return False
+    trained = head.weight.requires_grad or (head.bias is not None and head.bias.requires_grad)
+    exact = rows.dtype == head.weight.dtype and rows.dtype in (torch.float32, torch.float64)
+    return exact and not trained and not torch.is_autocast_enabled(rows.device.type)
 
 
 def _chunked(part: Any, rows: Tensor, scored: Scored) -> Tensor:

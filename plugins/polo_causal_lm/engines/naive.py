@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polo_causal_lm.engines.base import IntArray, Layout, Picks, causal_lm
+from polo_causal_lm.engines.base import IntArray, Layout, causal_lm, title_scores
 from polo_causal_lm.engines.head import sum_slots
 from polo_causal_lm.text import Encoded
 
@@ -43,16 +43,16 @@ class Naive:
         width = int(lengths.max())
         ids, mask = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.int64)
         positions = np.zeros((len(rows), width), np.int64)
-        picks = Picks(len(encoded), n)
+        places = []
         for r, row in enumerate(rows):
             start = width - len(row) if self.side == "left" else 0
             inside = slice(start, start + len(row))
             ids[r, inside], mask[r, inside], positions[r, inside] = row, 1, np.arange(len(row))
-            b, j = divmod(r, n)
-            first = r * width + start + len(encoded.prompts[b]) - 1
-            # Each row has its own logits, so the first token is picked like any other.
-            _pick_row(picks, first, b, j, encoded.titles[b][j])
-        return Layout(_on(ids, device), _on(positions, device), _on(mask, device), picks.done(device))
+            before = r * width + start + len(encoded.prompts[r // n])
+            places.append(np.arange(before - 1, r * width + start + len(row) - 1))
+        alone = [[title] for titles in encoded.titles for title in titles]
+        scored = title_scores(alone, np.concatenate(places), (len(encoded), n), device)
+        return Layout(_on(ids, device), _on(positions, device), _on(mask, device), scored)
 
     def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
         output = causal_lm(model)(
@@ -67,10 +67,6 @@ class Naive:
     def cost(self, prompts: IntArray, titles: float, n: int) -> IntArray:
         cost: IntArray = np.ceil(n * (prompts + titles)).astype(np.int64)
         return cost
-
-
-def _pick_row(picks: Picks, place: int, row: int, column: int, title: IntArray) -> None:
-    picks.title(place, row, column, np.concatenate([[0], title]))
 
 
 def _on(array: npt.NDArray[np.int64], device: torch.device) -> Tensor:

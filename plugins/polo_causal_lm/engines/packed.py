@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polo_causal_lm.engines.base import IntArray, Layout, Picks, hidden_states
+from polo_causal_lm.engines.base import IntArray, Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
 from polo_causal_lm.engines.masks import model_mask
 from polo_causal_lm.text import Encoded
@@ -48,22 +48,22 @@ class Packed:
         shape = (len(encoded), max(lengths))
         ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         segments = np.full(shape, PADDING, np.int64)
-        picks = Picks(len(encoded), len(encoded.titles[0]))
+        places = []
         for b, (prompt, titles) in enumerate(zip(encoded.prompts, encoded.titles, strict=True)):
             at = len(prompt)
             ids[b, :at], positions[b, :at], segments[b, :at] = prompt, np.arange(at), PROMPT
-            picks.prompt(b * shape[1] + at - 1, b, titles)
+            places.append(b * shape[1] + np.arange(at - 1, lengths[b]))
             for j, title in enumerate(titles):
                 inside = slice(at, at + len(title) - 1)
                 ids[b, inside], segments[b, inside] = title[:-1], j
                 positions[b, inside] = len(prompt) + np.arange(len(title) - 1)
-                picks.title(b * shape[1] + at, b, j, title)
                 at += len(title) - 1
         where = torch.from_numpy(positions).to(device)
         mask = model_mask(
             allowed_pairs(torch.from_numpy(segments).to(device)), where, self.windows, self.config, self.dtype
         )
-        return Layout(torch.from_numpy(ids).to(device), where, mask, picks.done(device))
+        scored = title_scores(encoded.titles, np.concatenate(places), (len(encoded), len(encoded.titles[0])), device)
+        return Layout(torch.from_numpy(ids).to(device), where, mask, scored)
 
     def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
         return head_logps(model, hidden_states(model, layout), layout.scored)

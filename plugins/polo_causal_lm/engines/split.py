@@ -10,6 +10,7 @@ argument is plain ``sdpa``, so generation and the naive form work on the same mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from polo_causal_lm.engines.attention import Batched, FlatAttention, RowByRow, Span
-from polo_causal_lm.engines.base import IntArray, Layout, Picks, hidden_states
+from polo_causal_lm.engines.base import IntArray, Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
+from polo_causal_lm.engines.layers import shorten_layers
+from polo_causal_lm.engines.lowrank import join_adapters
+from polo_causal_lm.engines.norm import join_norms
 from polo_causal_lm.text import Encoded
 
 
@@ -41,29 +45,28 @@ class Split:
         self.attend = attend
 
     def layout(self, encoded: Encoded, device: torch.device) -> Layout:
-        picks = Picks(len(encoded), len(encoded.titles[0]))
-        ids: list[IntArray] = []
-        positions: list[IntArray] = []
-        spans: list[Span] = []
-        at = 0
-        for b, (prompt, titles) in enumerate(zip(encoded.prompts, encoded.titles, strict=True)):
-            start, at = at, at + len(prompt)
-            middle = at
-            ids.append(prompt)
-            positions.append(np.arange(len(prompt)))
-            picks.prompt(at - 1, b, titles)
-            for j, title in enumerate(titles):
-                ids.append(title[:-1])
-                positions.append(len(prompt) + np.arange(len(title) - 1))
-                picks.title(at, b, j, title)
-                at += len(title) - 1
-            spans.append(Span(start, middle, at, np.array([len(title) - 1 for title in titles])))
-        flat, where = (torch.from_numpy(np.concatenate(x))[None].to(device) for x in (ids, positions))
+        parts = [part for row in zip(encoded.prompts, encoded.titles, strict=True) for part in _fed(*row)]
+        lengths = np.array([len(part) for part in parts]).reshape(len(encoded), -1)  # prompt, title 0, title 1, ...
+        prompts, ends = lengths[:, 0], np.cumsum(lengths.sum(1))
+        spans = [
+            Span(int(end - row.sum()), int(end - row[1:].sum()), int(end), row[1:])
+            for end, row in zip(ends, lengths, strict=True)
+        ]
+        # Titles start again where their prompt ends.
+        begins = np.concatenate(
+            [np.zeros_like(prompts)[:, None], np.repeat(prompts[:, None], lengths.shape[1] - 1, 1)], 1
+        )
+        shift = begins.reshape(-1) - (np.cumsum(lengths) - lengths.reshape(-1))
+        ids = np.concatenate(parts)
+        positions = np.arange(len(ids)) + np.repeat(shift, lengths.reshape(-1))
+        flat, where = (torch.from_numpy(x)[None].to(device) for x in (ids, positions))
         # Any 4-D mask is handed through as it is; the attention function does not read it. Without one, transformers
         # would build a mask of its own for the whole flat row.
         unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
         attend = self.attend or (Batched if device.type == "cuda" else RowByRow)
-        return Layout(flat, where, unread, picks.done(device), {"polo_attention": attend(spans, device)})
+        places = np.concatenate([np.arange(span.middle - 1, span.stop) for span in spans])
+        scored = title_scores(encoded.titles, places, (len(encoded), len(encoded.titles[0])), device)
+        return Layout(flat, where, unread, scored, {"polo_attention": attend(spans, device)})
 
     def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
         return head_logps(model, hidden_states(model, layout), layout.scored)
@@ -73,11 +76,26 @@ class Split:
         return cost
 
 
-def enable_split(lm: Any) -> None:
-    """Registers the attention function and makes a transformers model use it."""
+def _fed(prompt: IntArray, titles: Sequence[IntArray]) -> list[IntArray]:
+    """What of a row is fed to the model: all but the end tokens, which are only ever predicted."""
+    return [prompt, *(title[:-1] for title in titles)]
+
+
+def enable_split(lm: Any, *, shorten: bool = True) -> None:
+    """Registers the attention function and makes a transformers model use it.
+
+    Args:
+        lm: the model, inside peft or not.
+        shorten: also put shorter, equal forms in the place of layers that are known (see ``layers``, ``norm`` and
+            ``lowrank``). Layers whose forward somebody has replaced already stay as they are.
+    """
     AttentionInterface.register(Split.attention, split_attention)
     AttentionMaskInterface.register(Split.attention, sdpa_mask)
     lm.set_attn_implementation(Split.attention)
+    if shorten:
+        shorten_layers(lm)
+        join_norms(lm)
+        join_adapters(lm)
 
 
 def split_attention(
@@ -105,7 +123,4 @@ def split_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return output
-    heads = query.shape[1] // key.shape[1]
-    if heads > 1:
-        key, value = key.repeat_interleave(heads, dim=1), value.repeat_interleave(heads, dim=1)
-    return flat.attend(query, key, value, dropout, scaling).transpose(1, 2).contiguous(), None
+    return flat.attend(query, key, value, dropout, scaling), None

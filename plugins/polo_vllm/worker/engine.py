@@ -5,8 +5,10 @@ Prompts are token ids; the engine has no tokenizer.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,8 +40,11 @@ class Engine:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         prepare_environment(settings)
-        import vllm
-        from vllm.platforms import current_platform
+        with warnings.catch_warnings():
+            # Notes of libraries to their own developers.
+            warnings.simplefilter("ignore")
+            import vllm
+            from vllm.platforms import current_platform
 
         self.settings = dict(settings)
         self.version: str = vllm.__version__
@@ -64,6 +69,7 @@ class Engine:
             "tensor_parallel_size": given["tensor_parallel"],
             "enforce_eager": bool(given["eager"] or self.on_cpu),
             "enable_prefix_caching": True,
+            "use_tqdm_on_load": False,
             "seed": 0,
         }
         block = given["block_size"] or (32 if self.on_cpu else None)
@@ -75,6 +81,12 @@ class Engine:
             room = next((rank for rank in RANKS if rank >= given["rank"]), given["rank"])
             chosen |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": room}
         return LLM(**chosen)
+
+    def serves(self, settings: Mapping[str, Any]) -> bool:
+        """Whether this engine does what one made of ``settings`` would."""
+        mine, theirs = dict(self.settings), dict(settings)
+        longest = mine.pop("max_model_len"), theirs.pop("max_model_len")
+        return mine == theirs and longest[0] >= longest[1]
 
     def use_adapter(self, folder: str | None) -> None:
         """Applies the adapters of a folder from now on; none for ``None``."""
@@ -160,5 +172,12 @@ class Engine:
 
     def _generate(self, prompts: Sequence[Sequence[int]], params: list[Any]) -> list[Any]:
         inputs = [{"prompt_token_ids": list(ids)} for ids in prompts]
-        outs: list[Any] = self._llm.generate(inputs, params, use_tqdm=False, lora_request=self._adapter)
+        with self._stance():
+            outs: list[Any] = self._llm.generate(inputs, params, use_tqdm=False, lora_request=self._adapter)
         return outs
+
+    def _stance(self) -> contextlib.AbstractContextManager[Any]:
+        """On a CPU nothing is compiled: vLLM would spend half a minute on one small helper of its sampler."""
+        import torch
+
+        return torch.compiler.set_stance("force_eager") if self.on_cpu else contextlib.nullcontext()

@@ -30,11 +30,17 @@ def choose(engine: Engine, rows: Sequence[Row], wanted: str, tolerance: float) -
         rows: a few rows to try on.
         wanted: ``auto``, or the name of one.
         tolerance: largest difference between the two in nats.
+
+    Raises:
+        ValueError: if what is wanted cannot work with this engine.
     """
+    # 0.32.0: punica_cpu.add_lora_logits has an index for each request, and a row for each prompt token.
+    lame = engine.on_cpu and engine.has_adapter
+    if lame and wanted == "prompt_logprobs":
+        raise ValueError("on a CPU vLLM returns no prompt_logprobs with adapters: use strategy: trie, or lora: merge")
     if wanted != "auto":
         return Choice(wanted, "as the recipe says")
-    if engine.on_cpu and engine.has_adapter:
-        # 0.32.0: punica_cpu.add_lora_logits indexes rows by request, there is one for each prompt token.
+    if lame:
         return Choice("trie", "on a CPU vLLM returns no prompt_logprobs with adapters")
     rows = rows[:ROWS]
     seconds: dict[str, float] = {}

@@ -7,79 +7,88 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .engine import Engine
-from .files import JobFolder
+from .files import JobFolder, Row
 from .probe import choose
-from .strategies import STRATEGIES
+from .strategies import STRATEGIES, Strategy
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Worker:
+    """An engine at work on one job.
+
+    Args:
+        job: the folder.
+        tell: receives ``{"say": sentence}`` when there is something to say.
+        start: makes the engine; one that runs already may be handed in.
+    """
+
+    def __init__(self, job: JobFolder, tell: Tell, start: Callable[[Mapping[str, Any]], Engine] = Engine) -> None:
+        self._job, self._tell, self._settings = job, tell, job.settings()
+        self._engine = start(self._settings["engine"])
+        self._engine.use_adapter(self._settings["adapter"])
+        self._strategy: Strategy | None = None
+
+    def do(self, part: int) -> None:
+        """Scores or completes a part and writes what came out."""
+        rows = self._job.work(part)
+        columns, facts = self._complete(rows) if self._settings["task"] == "generate" else self._score(rows)
+        facts["vllm"] = self._engine.version
+        self._job.write_part(part, {"row": [row.row for row in rows], **columns}, facts)
+
+    def _score(self, rows: list[Row]) -> tuple[dict[str, list[Any]], dict[str, str]]:
+        if self._strategy is None:
+            self._strategy = STRATEGIES[self._chosen(rows)](self._engine)
+        strategy = self._strategy
+        began, sent, repeated = time.perf_counter(), strategy.sent, strategy.repeated
+        scores = strategy.score(rows)
+        facts = {
+            "strategy": strategy.name,
+            "seconds": f"{time.perf_counter() - began:.6f}",
+            "requests": str(strategy.sent - sent),
+            "repeated": str(strategy.repeated - repeated),
+        }
+        return {"scores": scores, "tokens": [[len(title) for title in row.titles] for row in rows]}, facts
+
+    def _complete(self, rows: list[Row]) -> tuple[dict[str, list[Any]], dict[str, str]]:
+        most, end = self._settings["most_tokens"], self._settings["end"]
+        return {"completion": self._engine.greedy([row.prompt for row in rows], most, end)}, {}
+
+    def _chosen(self, rows: list[Row]) -> str:
+        """What an earlier start of this job chose, else what the probe finds."""
+        try:
+            return str(self._job.read_json("strategy.json")["strategy"])
+        except FileNotFoundError:
+            pass
+        choice = choose(self._engine, rows, self._settings["strategy"], self._settings["tolerance"])
+        self._job.write_json("strategy.json", {"strategy": choice.strategy, "reason": choice.reason})
+        self._tell({"say": f"strategy {choice.strategy}: {choice.reason}"})
+        return choice.strategy
 
 
 def work_off(
     job: JobFolder,
     *,
-    tell: Callable[[dict[str, Any]], None],
+    tell: Tell,
     share: tuple[int, int] = (0, 1),
     go_on: Callable[[], bool] = lambda: True,
     start: Callable[[Mapping[str, Any]], Engine] = Engine,
 ) -> None:
-    """Scores (or completes) every part of this process's share that has not been yet.
+    """Does every part of this process's share that has not been done yet.
 
     Args:
         job: the folder.
         tell: receives ``{"part": number}`` for each part that is done, and ``{"say": sentence}``.
         share: (i, n): parts i, i + n, ...
         go_on: asked before each part; work ends early when it says no.
-        start: makes the engine; one that runs already may be handed in.
+        start: makes the engine; it is not called when nothing is left to do.
     """
     missing = job.missing(share)
     if not missing:
         return
-    settings = job.settings()
-    engine = start(settings["engine"])
-    engine.use_adapter(settings["adapter"])
-    if settings["task"] == "generate":
-        _generate(job, engine, settings, missing, tell, go_on)
-        return
-    chosen = _strategy(job, engine, settings, missing[0], tell)
-    strategy = STRATEGIES[chosen](engine)
+    worker = Worker(job, tell, start)
     for part in missing:
         if not go_on():
             return
-        began, sent, repeated = time.perf_counter(), strategy.sent, strategy.repeated
-        rows = job.work(part)
-        scores = strategy.score(rows)
-        facts = {
-            "vllm": engine.version,
-            "strategy": chosen,
-            "seconds": f"{time.perf_counter() - began:.6f}",
-            "requests": str(strategy.sent - sent),
-            "repeated": str(strategy.repeated - repeated),
-        }
-        tokens = [[len(title) for title in row.titles] for row in rows]
-        job.write_part(part, {"row": [row.row for row in rows], "scores": scores, "tokens": tokens}, facts)
-        tell({"part": part})
-
-
-def _strategy(
-    job: JobFolder, engine: Engine, settings: Mapping[str, Any], part: int, tell: Callable[[dict[str, Any]], None]
-) -> str:
-    """What an earlier start of this job chose, else what the probe finds."""
-    try:
-        return str(job.read_json("strategy.json")["strategy"])
-    except FileNotFoundError:
-        pass
-    choice = choose(engine, job.work(part), settings["strategy"], settings["tolerance"])
-    job.write_json("strategy.json", {"strategy": choice.strategy, "reason": choice.reason})
-    tell({"say": f"strategy {choice.strategy}: {choice.reason}"})
-    return choice.strategy
-
-
-def _generate(
-    job: JobFolder, engine: Engine, settings: Mapping[str, Any], parts: list[int],
-    tell: Callable[[dict[str, Any]], None], go_on: Callable[[], bool],
-) -> None:  # fmt: skip
-    for part in parts:
-        if not go_on():
-            return
-        rows = job.work(part)
-        completions = engine.greedy([row.prompt for row in rows], settings["most_tokens"], settings["end"])
-        job.write_part(part, {"row": [row.row for row in rows], "completion": completions}, {"vllm": engine.version})
+        worker.do(part)
         tell({"part": part})

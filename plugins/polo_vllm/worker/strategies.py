@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -49,7 +50,7 @@ class Trie:
 
 
 class PromptLogprobs:
-    """One request for each title, which reads the row's prompt from the cache; those that read too much are repeated."""
+    """One request for each title that reads the row's prompt from the cache; those that read too much are repeated."""
 
     name = "prompt_logprobs"
 
@@ -66,26 +67,19 @@ class PromptLogprobs:
     def _group(self, rows: Sequence[Row]) -> list[list[float]]:
         flat = [(row, title) for row in rows for title in row.titles]
         texts = [[*row.prompt, *title] for row, title in flat]
-        values: list[float | None] = []
-        for (row, title), (cached, entries) in zip(
-            flat, self._engine.prompt_logprobs(texts, use_cache=True), strict=True
-        ):
-            values.append(_read(entries, title) if believable(cached, len(row.prompt)) else None)
-        again = [i for i, value in enumerate(values) if value is None]
+        quick = self._engine.prompt_logprobs(texts, use_cache=True)
+        values: dict[int, float] = {}
+        for i, ((row, title), (cached, entries)) in enumerate(zip(flat, quick, strict=True)):
+            if believable(cached, len(row.prompt)):
+                with contextlib.suppress(UnreadableError):
+                    values[i] = title_sum(entries, title)
+        again = [i for i in range(len(flat)) if i not in values]
         if again:
             whole = self._engine.prompt_logprobs([texts[i] for i in again], use_cache=False)
-            for i, (_, entries) in zip(again, whole, strict=True):
-                values[i] = title_sum(entries, flat[i][1])
+            values |= {i: title_sum(entries, flat[i][1]) for i, (_, entries) in zip(again, whole, strict=True)}
         self.sent, self.repeated = self.sent + len(rows) + len(flat), self.repeated + len(again)
-        rest = iter(values)
-        return [[float(next(rest) or 0.0) for _ in row.titles] for row in rows]
-
-
-def _read(entries: Sequence[Mapping[int, float] | None], title: Sequence[int]) -> float | None:
-    try:
-        return title_sum(entries, title)
-    except UnreadableError:
-        return None
+        numbers = iter(range(len(flat)))
+        return [[values[next(numbers)] for _ in row.titles] for row in rows]
 
 
 def _groups(rows: Sequence[Row], requests: int) -> Iterator[list[Row]]:

@@ -44,9 +44,7 @@ def asks(titles: Sequence[Sequence[int]], widest: int = WIDEST) -> list[Ask]:
     return found
 
 
-def sums(
-    titles: Sequence[Sequence[int]], asked: Sequence[Ask], answers: Sequence[Mapping[int, float]]
-) -> list[float]:
+def sums(titles: Sequence[Sequence[int]], asked: Sequence[Ask], answers: Sequence[Mapping[int, float]]) -> list[float]:
     """Log-probability of each title in nats, from the answers to :func:`asks`.
 
     Raises:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polo_causal_lm.engines.base import Picks
+from polo_causal_lm.engines.base import title_scores
 from polo_causal_lm.engines.head import picked_logps, sum_slots
 
 
@@ -42,11 +42,7 @@ def test_slots_sum_the_tokens_of_each_title() -> None:
     With log-probabilities 1, 10 (first tokens), 2, 20, 200 (the rest, in this order) the sums are 1+2 and 10+20+200.
     """
     titles = [np.array([5, 2]), np.array([6, 7, 2])]
-    picks = Picks(1, 2)
-    picks.prompt(3, 0, titles)
-    picks.title(4, 0, 0, titles[0])
-    picks.title(5, 0, 1, titles[1])
-    scored = picks.done(torch.device("cpu"))
+    scored = title_scores([titles], np.array([3, 4, 5, 6]), (1, 2), torch.device("cpu"))
     assert scored.states.tolist() == [3, 4, 5, 6]
     assert scored.state.tolist() == [0, 0, 1, 2, 3]
     assert scored.token.tolist() == [5, 6, 2, 7, 2]

@@ -1,0 +1,1 @@
+"""Parts of the collapse study; ``benchmarks/collapse.py`` is the command."""

@@ -1,0 +1,61 @@
+"""``polo compare``: finished runs side by side, with intervals and tests; refuses what cannot be compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polo.cli.common import JsonOption
+from polo.cli.output import print_heading, print_json, print_table, print_text
+from polo.errors import InputError
+
+#: shown if --metric is not given and the runs have them
+SHOWN = ("hit_ratio@1", "hit_ratio@5", "ndcg@10", "mrr")
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.", show_default=False)],
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="A metric (repeatable), or: all", show_default=False)
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="SYSTEM", help="Also a system of the first run: markov, sft, ...",
+                     show_default=False),
+    ] = None,
+    json: JsonOption = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
+) -> None:  # fmt: skip
+    """Compare runs against the first one. Seeds of one recipe are pooled (mean over seeds, row by row)."""
+    if sum((json, csv, markdown, latex)) > 1:
+        raise InputError("one output form at a time", where="--json, --csv, --markdown, --latex")
+
+    from polo.report import compare as comparing
+    from polo.report import tables
+    from polo.report.runs import open_run
+
+    opened = [open_run(path) for path in runs]
+    comparing.same_protocol(opened)
+    found = comparing.with_baselines(comparing.contenders(opened), with_ or ())
+    known = comparing.metrics_of(found)
+    wanted = known if metric == ["all"] else metric or [m for m in SHOWN if m in known] or known[:4]
+    lines = comparing.compare(found, wanted)
+    if json:
+        print_json(comparing.plain(found, lines))
+    elif csv:
+        print(tables.to_csv(lines), end="")
+    elif markdown:
+        print(tables.to_markdown(lines), end="")
+    elif latex:
+        print(tables.to_latex(lines), end="")
+    else:
+        protocol = opened[0].protocol
+        print_heading(f"{protocol['data']} ({protocol['form']}), {protocol['split']} split: {protocol['rows']:,} rows, "
+                      f"{protocol['n']} candidates ({protocol['negatives']}), protocol {protocol['hash']}")  # fmt: skip
+        print_table(tables.HEADER, [tables.cells(line) for line in lines])
+        print_text(f"differences are to {found[0].name}; intervals and tests are clustered by user, p-values "
+                   "Holm-corrected within a metric; seeds of one recipe are pooled row by row", "dim")  # fmt: skip

@@ -1,0 +1,88 @@
+"""``polo recommend``: what a trained model would recommend to someone with this history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_recipe
+from polo.cli.output import note, print_json, print_table
+from polo.errors import InputError
+
+#: flat tokens of one forward pass
+_BUDGET = 16384
+
+
+def recommend(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    history: Annotated[str, typer.Option(metavar="'A; B; C'", help="Titles, oldest first.", show_default=False)],
+    candidates: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rank the titles of this file, one a line.", show_default=False)
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
+    json: JsonOption = False,
+    plugin: PluginOption = None,
+    no_plugin: NoPluginOption = None,
+) -> None:
+    """Rank the catalogue (or a file of titles) for a history. Titles may be misspelt a little."""
+    from polo.engine.runfolder import RunFolder
+
+    folder = RunFolder.open(run)
+    written = [title.strip() for title in history.split(";") if title.strip()]
+    if not written:
+        raise InputError("no title", where="--history", fix="give titles with ';' between them, oldest first")
+    resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), None, "none", plugin, no_plugin)
+
+    import numpy as np
+
+    from polo.engine.compose import Composer
+    from polo.engine.console import Console
+    from polo.engine.recommend import match_titles, rank
+    from polo.engine.run import accelerator_of
+
+    if not folder.final.is_dir():
+        raise InputError("this run has no final weights yet", where=str(folder.final), fix="go on with --resume")
+    composer = Composer(resolved, plugins.catalogue, Console(), str(accelerator_of(resolved.recipe).device))
+    splits = composer.data()
+    shown = match_titles(written, splits.items, "--history")
+    guessed = list(shown.guessed)
+    if candidates is not None:
+        listed = match_titles(_lines(candidates), splits.items, str(candidates))
+        guessed += listed.guessed
+        pool = np.unique(listed.items)
+    else:
+        pool = np.setdiff1d(np.arange(len(splits.items)), shown.items)
+    for text, title in guessed:
+        note(f"took {text!r} for {title!r}")
+    policy = composer.policy()
+    if policy.pool == "candidates" and candidates is None:
+        raise InputError(
+            "this policy ranks a list that it is shown, not the whole catalogue",
+            where="--candidates",
+            fix=f"give a file with about {resolved.recipe.candidates.n} titles, one a line",
+        )
+    policy.load(folder.final)
+    items, probability = rank(policy, shown.items, splits.test.history.shape[1], pool, _BUDGET)
+    best = [
+        {"rank": place, "title": splits.items.titles[item], "probability": float(p)}
+        for place, (item, p) in enumerate(zip(items[:top].tolist(), probability, strict=False), start=1)
+    ]
+    if json:
+        print_json({"history": [splits.items.titles[i] for i in shown.items.tolist()], "ranked": best})
+    else:
+        print_table(["rank", "title", "probability"],
+                    [[str(one["rank"]), str(one["title"]), f"{one['probability']:.4f}"] for one in best])  # fmt: skip
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        found = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot be read: {error}", where=str(path), fix="give a text file, one title a line"
+        ) from None
+    if not found:
+        raise InputError("holds no title", where=str(path), fix="one title a line")
+    return found

@@ -1,0 +1,112 @@
+"""Recommends from a finished run: titles in, ranked titles out. Knows titles, rows and scores; no terminal."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from polo.data import PAD, ItemTable, Rows
+from polo.engine.scoring import score_lists
+from polo.errors import InputError
+from polo.protocols import Policy
+from polo.randomness import seed_of
+from polo.words import listing
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+#: likeness (difflib ratio) from which on a title is taken for what was meant, and from which on it is suggested
+TAKEN: Final = 0.85
+SUGGESTED: Final = 0.55
+#: items of one list that is scored
+_BLOCK: Final = 256
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Items that were meant, and what was written where it was not a title letter by letter."""
+
+    items: IntArray
+    guessed: tuple[tuple[str, str], ...]
+
+
+def plain(title: str) -> str:
+    """A title without case and extra space."""
+    return " ".join(title.casefold().split())
+
+
+def match_titles(written: Sequence[str], items: ItemTable, where: str) -> Matched:
+    """The items that a person means.
+
+    A text is a title without regard to case and space; else the one title that is very like it or holds it.
+
+    Raises:
+        InputError: nothing is like it enough, or several titles are; suggests titles.
+
+    Example:
+        >>> table = ItemTable(["Boards of Canada", "Björk"], ["0", "1"])
+        >>> match_titles(["bjork", "boards of canada"], table, "--history").items.tolist()
+        [1, 0]
+    """
+    by_title: dict[str, int] = {}
+    for number, title in enumerate(items.titles):
+        by_title.setdefault(plain(title), number)
+    found: list[int] = []
+    guessed: list[tuple[str, str]] = []
+    for text in written:
+        wanted = plain(text)
+        if wanted in by_title:
+            found.append(by_title[wanted])
+        else:
+            found.append(_like(text, wanted, by_title, items, where))
+            guessed.append((text, items.titles[found[-1]]))
+    return Matched(np.array(found, np.int64), tuple(guessed))
+
+
+def _like(text: str, wanted: str, by_title: dict[str, int], items: ItemTable, where: str) -> int:
+    near = difflib.get_close_matches(wanted, by_title, n=5, cutoff=SUGGESTED)
+    likeness = [difflib.SequenceMatcher(None, title, wanted).ratio() for title in near]
+    clear = len(likeness) == 1 or (len(likeness) > 1 and likeness[0] > likeness[1])
+    # of short titles one wrong letter is a large part
+    if near and clear and likeness[0] >= min(TAKEN, 1 - 1.5 / max(len(wanted), 5)):
+        return by_title[near[0]]
+    inside = [title for title in by_title if wanted and wanted in title]
+    if len(inside) == 1:
+        return by_title[inside[0]]
+    hints = [items.titles[by_title[title]] for title in dict.fromkeys([*near, *inside])][:5]
+    fix = f"did you mean: {'; '.join(hints)}?" if hints else f"titles are such as: {listing(items.titles, 5)}"
+    raise InputError(f"no title is {text!r}", where=where, fix=fix)
+
+
+def rank(
+    policy: Policy, history: IntArray, window: int, candidates: IntArray, budget: int
+) -> tuple[IntArray, FloatArray]:
+    """Candidates from best to worst, and their probabilities.
+
+    Args:
+        policy: a trained policy.
+        history: items, oldest first; the last ``window`` are shown.
+        window: how many items the policy was trained to see.
+        candidates: ``[n]`` different items.
+        budget: flat tokens of one forward pass.
+
+    Returns:
+        Items in order and their softmax over all candidates.
+    """
+    shown = np.full((1, window), PAD, np.int64)
+    last = history[-window:]
+    shown[0, window - len(last) :] = last
+    listed = candidates[None] if policy.pool == "candidates" else None
+    # policies may keep what they made of a row under its id: a history that is no row of the data needs one of its own
+    name = np.array([seed_of("recommend", *history.tolist())], np.int64)
+    one = Rows(name, np.zeros(1, np.int64), shown, candidates[:1], listed)
+    blocks = [candidates[start : start + _BLOCK] for start in range(0, len(candidates), _BLOCK)]
+    scores = np.concatenate([score_lists(policy, one, block[None], budget)[0][0] for block in blocks])
+    order = np.argsort(-scores, kind="stable")
+    weight = np.exp(scores - scores.max())
+    return candidates[order], (weight / weight.sum())[order]

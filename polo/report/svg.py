@@ -1,0 +1,146 @@
+"""Line and bar plots as inline SVG. Colours come from the page's CSS, so that one drawing serves light and dark.
+
+Knows numbers and labels. Every plot has a title and a description for those who do not see it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+Points = Sequence[tuple[float, float]]
+
+_WIDTH, _HEIGHT = 460.0, 240.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 14.0, 36.0
+#: dash patterns, so that lines are told apart without colour
+_DASHES = ("", "6 3", "2 3", "8 3 2 3")
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers from ``low`` to ``high``.
+
+    Example:
+        >>> ticks(0.0, 0.9)
+        [0.0, 0.2, 0.4, 0.6, 0.8]
+    """
+    if not high > low:
+        return [low]
+    raw = (high - low) / count
+    size = 10 ** math.floor(math.log10(raw))
+    step = next(size * m for m in (1, 2, 5, 10) if size * m >= raw)
+    first = math.ceil(low / step - 1e-9)
+    return [round(step * i, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+class _Frame:
+    """Axes: from data to places on the page."""
+
+    def __init__(self, xs: Sequence[float], ys: Sequence[float], zero: bool = False) -> None:
+        self.x0, self.x1 = min(xs), max(xs)
+        low, high = min(ys), max(ys)
+        pad = 0.06 * (high - low or abs(high) or 1.0)
+        self.y0, self.y1 = (0.0 if zero else low - pad), high + pad
+
+    def x(self, value: float) -> float:
+        return _LEFT + (value - self.x0) / ((self.x1 - self.x0) or 1) * (_WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        return _HEIGHT - _BOTTOM - (value - self.y0) / ((self.y1 - self.y0) or 1) * (_HEIGHT - _TOP - _BOTTOM)
+
+    def grid(self, x_ticks: Sequence[float] | None = None) -> str:
+        out = []
+        for value in ticks(self.y0, self.y1):
+            y = self.y(value)
+            out.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            out.append(f'<text x="{_LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{value:g}</text>')
+        out += [
+            f'<text x="{self.x(value):.1f}" y="{_HEIGHT - _BOTTOM + 15}" text-anchor="middle">{value:g}</text>'
+            for value in (ticks(self.x0, self.x1) if x_ticks is None else x_ticks)
+        ]
+        return "".join(out)
+
+
+def _svg(title: str, description: str, body: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(title)}: {escape(description)}">'
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{body}</svg>"
+    )
+
+
+def _axis(label: str) -> str:
+    return (
+        f'<text class="axis" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{escape(label)}</text>'
+    )
+
+
+def _legend(names: Sequence[str], *, filled: bool) -> str:
+    items = []
+    for index, name in enumerate(names):
+        mark = (
+            f'<rect class="fill{index}" y="1" width="12" height="8"/>'
+            if filled
+            else f'<line class="line{index}" x2="18" y1="5" y2="5" stroke-dasharray="{_DASHES[index % 4]}"/>'
+        )
+        key = f'<svg class="key" viewBox="0 0 18 10" aria-hidden="true">{mark}</svg>'
+        items.append(f"<span>{key}{escape(name)}</span>")
+    return f'<div class="legend">{"".join(items)}</div>' if len(names) > 1 or not filled else ""
+
+
+def lines(title: str, series: Mapping[str, Points], x_label: str) -> str:
+    """A figure with one line for each series; empty if there are no two points."""
+    series = {name: points for name, points in series.items() if len(points) > 1}
+    if not series:
+        return ""
+    frame = _Frame([x for p in series.values() for x, _ in p], [y for p in series.values() for _, y in p])
+    body = frame.grid()
+    for index, points in enumerate(series.values()):
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in thinned(points))
+        body += f'<polyline class="line{index}" points="{path}" stroke-dasharray="{_DASHES[index % 4]}"/>'
+    said = "; ".join(f"{name} from {p[0][1]:.3g} to {p[-1][1]:.3g}" for name, p in series.items())
+    return _figure(title, _svg(title, said, body + _axis(x_label)), _legend(list(series), filled=False))
+
+
+def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]], x_label: str) -> str:
+    """A figure with a group of bars for each label."""
+    if not labels or not series:
+        return ""
+    values = [value for column in series.values() for value in column]
+    frame = _Frame([0.0, float(len(labels))], [0.0, *values], zero=min(values) >= 0)
+    body = frame.grid(x_ticks=[])
+    width = 0.8 / len(series)
+    for index, column in enumerate(series.values()):
+        for place, value in enumerate(column):
+            x0, x1 = frame.x(place + 0.1 + index * width), frame.x(place + 0.1 + (index + 1) * width)
+            top, foot = frame.y(max(value, 0.0)), frame.y(min(value, 0.0))
+            body += (
+                f'<rect class="fill{index}" x="{x0:.1f}" y="{top:.1f}" width="{max(x1 - x0 - 1, 0.5):.1f}" '
+                f'height="{max(foot - top, 0.0):.1f}"/>'
+            )
+    every = math.ceil(len(labels) * max(len(label) for label in labels) / 52)
+    for place, label in enumerate(labels):
+        if place % every == 0:
+            body += (
+                f'<text x="{frame.x(place + 0.5):.1f}" y="{_HEIGHT - _BOTTOM + 15}" text-anchor="middle">'
+                f"{escape(label)}</text>"
+            )
+    said = "; ".join(f"{name} from {min(c):.3g} to {max(c):.3g}" for name, c in series.items())
+    return _figure(title, _svg(title, said, body + _axis(x_label)), _legend(list(series), filled=True))
+
+
+def _figure(title: str, drawing: str, legend: str) -> str:
+    return f"<figure><figcaption>{escape(title)}</figcaption>{drawing}{legend}</figure>"
+
+
+def thinned(points: Points, most: int = 400) -> Points:
+    """At most about ``most`` points: means of neighbours, the last one kept.
+
+    Example:
+        >>> thinned([(0, 0.0), (1, 2.0), (2, 4.0)], most=2)
+        [(0.5, 1.0), (2.0, 4.0)]
+    """
+    if len(points) <= most:
+        return points
+    size = math.ceil(len(points) / most)
+    parts = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]

@@ -1,0 +1,102 @@
+"""The recipes that come with polo: every one validates, composes, and keeps its objective under every profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polo.engine.run import Run, named
+from polo.plugins import load_plugins
+from polo.recipe import load
+from polo.recipe.model import Resolved
+
+RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
+PLUGINS = load_plugins()
+#: a world of a few rows in place of the recipe's data
+SMALL = (
+    "data={use: demo, items: 120, users: 12, shortest: 8, longest: 12}",
+    "candidates={n: 20, negatives: uniform}",
+    "policy.prompt.candidates=hidden",
+    "evaluate.scorer=policy",
+    "device=cpu",
+)
+#: name -> (loss, sampler, negatives, beta), as the papers have it
+SYSTEMS = {
+    "lastfm_dynamicpo": ("dmpo", "boundary", 19, "dual_margin"),
+    "lastfm_sdpo": ("sdpo", "uniform", 3, 1.0),
+    "lastfm_dmpo": ("dmpo", "uniform", 15, 1.0),
+    "lastfm_mppo": ("mppo", "uniform", 15, 1.0),
+    "lastfm_lpo": ("lpo", "uniform", 1, 0.2),
+    "ml100k_dynamicpo": ("dmpo", "boundary", 19, "dual_margin"),
+    "ml100k_simpo": ("simpo", "uniform", 1, 2.0),
+    "ml100k_sdpo": ("sdpo", "uniform", 3, 1.0),
+    "ml100k_dmpo": ("dmpo", "uniform", 15, 1.0),
+    "goodreads_dynamicpo": ("dmpo", "boundary", 19, "dual_margin"),
+    "steam_dynamicpo": ("dmpo", "boundary", 19, "dual_margin"),
+}
+
+
+def resolve(path: Path, profile: str, *overrides: str) -> Resolved:
+    return load(path, overrides=overrides, profile=profile, plugins=PLUGINS, gpu=False)
+
+
+def profiles(path: Path) -> list[str]:
+    return ["none"] if path.stem == "quickstart" else ["none", "cpu"]
+
+
+CASES = [pytest.param(path, profile, id=f"{path.stem}-{profile}") for path in RECIPES for profile in profiles(path)]
+
+
+def test_there_is_a_recipe_for_every_published_system() -> None:
+    assert set(SYSTEMS) <= {path.stem for path in RECIPES}
+
+
+@pytest.mark.parametrize(("path", "profile"), CASES)
+def test_a_recipe_validates_and_is_called_like_its_file(path: Path, profile: str) -> None:
+    resolved = resolve(path, profile)
+    assert resolved.recipe.name == path.stem
+    assert resolved.profile == (None if profile == "none" else profile)
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# "), "`polo ls recipes` shows the first comment"
+
+
+@pytest.mark.parametrize(("path", "profile"), CASES)
+def test_sampler_beta_loss_policy_and_reference_of_a_recipe_fit_together(path: Path, profile: str) -> None:
+    resolved = resolve(path, profile, *SMALL)
+    ready = Run(named(resolved), PLUGINS).prepare()
+    assert ready.heads["prefer"].needs_reference == (resolved.recipe.reference != "none")
+    assert all(len(rows) for rows in ready.train.values())
+
+
+@pytest.mark.parametrize("path", [path for path in RECIPES if "cpu" in profiles(path)], ids=lambda path: path.stem)
+def test_the_cpu_profile_changes_the_model_and_the_schedule_but_not_the_objective(path: Path) -> None:
+    whole, small = (resolve(path, profile).tree for profile in ("none", "cpu"))
+    assert small["policy"]["base"]["use"] == "tiny_lm"
+    assert small["policy"]["prompt"]["candidates"] == "hidden"
+    assert (small["data"], small["candidates"], small["reference"]) == (
+        whole["data"], whole["candidates"], whole["reference"],
+    )  # fmt: skip
+    for stage in whole["stages"]:
+        for key in ("loss", "sampler", "beta", "batch"):
+            assert small["stages"][stage][key] == whole["stages"][stage][key], (stage, key)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_has_the_objective_of_its_paper(name: str) -> None:
+    path = next(path for path in RECIPES if path.stem == name)
+    prefer = resolve(path, "none").tree["stages"]["prefer"]
+    loss, sampler, k, beta = SYSTEMS[name]
+    assert (prefer["loss"]["use"], prefer["sampler"]["use"]) == (loss, sampler)
+    assert prefer["sampler"].get("from", prefer["sampler"])["k"] == k
+    if isinstance(beta, float):
+        assert (prefer["beta"]["use"], prefer["beta"]["value"]) == ("fixed", beta)
+    else:
+        assert (prefer["beta"]["use"], prefer["beta"]["margin"]) == (beta, 6.0)
+    assert prefer["lr"] == 1e-5
+
+
+def test_lpo_has_the_settings_of_the_released_run_scripts() -> None:
+    path = next(path for path in RECIPES if path.stem == "lastfm_lpo")
+    loss = resolve(path, "none").tree["stages"]["prefer"]["loss"]
+    assert (loss["r1"], loss["r2"], loss["regulariser"], loss["length"]) == (1.0, 0.2, 10.0, "mean")

@@ -1,0 +1,120 @@
+"""The report: complete, escaped, self-contained; drawings have words for those who do not see them."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polo.engine.files import write_json
+from polo.report.page import page
+from polo.report.svg import bars, lines, thinned, ticks
+from tests.report.folders import write_run
+
+VOID = {"meta", "line", "rect", "polyline", "br"}
+
+
+class Balanced(HTMLParser):
+    """Counts what is open; every tag that opens must close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def check(text: str) -> Balanced:
+    parsed = Balanced()
+    parsed.feed(text)
+    assert parsed.open == []
+    return parsed
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = write_run(tmp_path / "a", strength=1)
+    finding = {"figure": 1.0, "meaning": "One order <b>explains</b> all.", "fix": "take other data"}
+    checks = [{"name": "ties", "verdict": "ok", **finding}, {"name": "order", "verdict": "fail", **finding}]
+    write_json(folder / "audits.json", {"checks": checks})
+    steps = [{"stage": "prefer", "step": i, "loss": 1 - i / 10, "valid/loss": 1 - i / 10,
+              "valid/hit_ratio@1": 0.5 - i / 20, "valid/collapse": float(i == 3)} for i in range(4)]  # fmt: skip
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(s) + "\n" for s in steps))
+    listed = [{"title": "<script>alert(1)</script>", "probability": 0.9}, {"title": "B & C", "probability": 0.1}]
+    example = {"row": 7, "user": 0, "history": ["A"], "target": "B & C", "rank": 2.0, "candidates": listed}
+    write_json(folder / "eval" / "examples.json", [example])
+    return folder
+
+
+def test_the_page_is_whole_small_and_needs_no_network(run: Path) -> None:
+    text = page([run])
+    tags = check(text).seen
+    assert tags.count("main") == 1
+    assert len(text.encode()) < 2_000_000
+    assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", text)
+    assert "prefers-color-scheme:dark" in text
+
+
+def test_a_failed_audit_stands_at_the_top_and_beside_the_numbers(run: Path) -> None:
+    text = page([run])
+    assert text.index("<h2>Audits</h2>") < text.index('id="results"') < text.index("failed audits in mind: order")
+    assert text.index("failed audits in mind") < text.index("<table")
+    assert text.index(">fail<") < text.index("1 audits are ok")
+
+
+def test_what_the_run_says_is_words_not_markup(run: Path) -> None:
+    text = page([run])
+    assert "<script>alert(1)" not in text
+    assert "&lt;b&gt;explains" in text
+    assert "B &amp; C" in text
+
+
+def test_collapse_is_told_in_words_too(run: Path) -> None:
+    assert "Preference optimisation collapse" in page([run])
+
+
+def test_several_runs_are_compared_or_it_is_said_why_not(run: Path, tmp_path: Path) -> None:
+    like = write_run(tmp_path / "b", strength=2, name="b", method="ipo")
+    unlike = write_run(tmp_path / "c", strength=2, name="c", changes={"n": 20})
+    assert "p (Holm)" in page([run, like])
+    assert "n: 10 and 20" in page([run, unlike])
+    check(page([run, like, unlike]))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_law_ticks_are_few_and_inside(low: float, width: float) -> None:
+    found = ticks(low, low + width)
+    assert len(found) <= 7
+    assert all(low - 1e-6 * width <= t <= low + width + 1e-6 * width for t in found)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=30), st.integers(1, 10))
+def test_law_thinning_keeps_the_mean(values: list[float], most: int) -> None:
+    points = [(float(i), v) for i, v in enumerate(values)]
+    found = thinned(points, most)
+    assert len(found) <= most
+    assert min(values) - 1e-9 <= min(y for _, y in found) <= max(y for _, y in found) <= max(values) + 1e-9
+
+
+def test_plots_have_titles_descriptions_and_no_colour_of_their_own() -> None:
+    for text in (
+        lines("Loss", {"loss": [(0, 1.0), (1, 0.5)]}, "step"),
+        bars("Hits", ["1", "2"], {"a": [0.1, 0.2]}, "k"),
+    ):
+        tags = check(text).seen
+        assert {"title", "desc", "figcaption"} <= set(tags)
+        assert "#" not in text
+    assert lines("nothing", {"a": [(0, 1.0)]}, "") == bars("nothing", [], {}, "") == ""
