@@ -77,7 +77,8 @@ def vllm(session: nox.Session) -> None:
     taken = {line.split("==")[0].lower().replace("_", "-") for line in installed}
     pins = Path("constraints.txt").read_text("utf-8").splitlines()
     free = [pin for pin in pins if pin.split("==")[0].lower().replace("_", "-") not in taken]
-    constraints = Path(session.create_tmp()) / "constraints.txt"
+    # beside the environment: create_tmp would move TMPDIR into it, where Ray refuses to work
+    constraints = Path(session.virtualenv.location) / "constraints.txt"
     constraints.write_text("\n".join(free), "utf-8")
     session.install("-c", str(constraints), "-e", ".[testing,ray]")
     what = session.posargs or ["tests/polo_vllm", "-m", "vllm"]

@@ -43,19 +43,23 @@ class Objective:
     """Boundary negatives, dual-margin beta and DMPO, as shipped.
 
     Args:
-        selection: exact clusters on the device, or scikit-learn row by row.
+        selection: exact clusters on the device, or scikit-learn row by row; ``None``: all negatives with beta 1, which
+            is plain DMPO.
     """
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection | None) -> None:
         context = Context(seed=0, cache=None, build=lambda choice: _Given())  # type: ignore[arg-type]
-        options = BoundaryOptions(from_=Choice("sampler", "given"), method=selection)
+        options = BoundaryOptions(from_=Choice("sampler", "given"), method=selection or "exact")
         self._boundary = Boundary(options, context)
+        self._plain = selection is None
         self._beta = DualMargin(DualMarginOptions(), context)
         self._loss = Dmpo(None, context)
 
     def select(self, scores: Scores) -> tuple[Tensor, Tensor]:
         """Which negatives enter the loss, and how strongly."""
         bare = scores.detach()
+        if self._plain:
+            return bare.valid_rejected, torch.ones_like(bare.rejected)
         keep = self._boundary.keep(bare, RowRandom(0, "benchmark"), 0.0)
         return keep, self._beta(bare, keep, 0.0)
 
@@ -80,7 +84,7 @@ class Form:
     name: str
     live: bool = True
     checkpointing: bool = True
-    selection: Selection = "sklearn"
+    selection: Selection | None = "sklearn"
     logits: Literal["all", "titles"] = "all"
     layout: Literal["rows", "packed", "split"] = "rows"
     fast: bool = False

@@ -1,17 +1,20 @@
 """The published DynamicPO trainer on our users, from a local clone of its repository (``xingyuHuxingyu/DynamicPO``).
 
-Its own concatenated forward, log-probabilities, selection, beta and loss are run as they stand. The trainer object is
-made without its constructor, which puts tensors on ``cuda``, hands arguments to transformers by position and names a
-method as a newer one of transformers: with it, the file needs five changes to run on a CPU with transformers 5. Two
-packages that it imports for annotations and configuration only may be missing.
+Its own concatenated forward, log-probabilities and loss are run as they stand, in its mode ``DMPO`` (all negatives, one
+beta): its boundary modes differ between published versions, in the margin and in names, and from exact clusters. The
+trainer object is made without its constructor, which puts tensors on ``cuda``, hands arguments to transformers by
+position and names a method as a newer one of transformers: with it, the file needs five changes to run on a CPU with
+transformers 5. Two packages that it imports for annotations and configuration only may be missing.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import types
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +42,16 @@ class Official:
         trainer = object.__new__(published.DPOTrainer)
         trainer.__dict__.update(
             ref_model=random_model(bench.shape, BASE, REFERENCE).eval(),
-            filter_mode="DynamicPO_DMPO",
+            filter_mode="DMPO",
             beta=1.0,
             label_pad_token_id=-100,
             padding_value=0,
             accelerator=types.SimpleNamespace(device=torch.device("cpu"), is_main_process=True),
             _stored_metrics=defaultdict(lambda: defaultdict(list)),
         )
-        for name in ("boundary2discriminative", "pos2boundary"):
+        for between in ("boundary2discriminative", "pos2boundary", "hard_neg2easy_neg", "pos2hardneg"):
             for kind in ("mean", "std"):
-                setattr(trainer, f"delta_{name}_{kind}", torch.zeros(1))
+                setattr(trainer, f"delta_{between}_{kind}", torch.zeros(1))
         self._trainer = trainer
 
     def step(self, users: Encoded) -> None:
@@ -62,16 +65,22 @@ class Official:
 
 
 def _import(clone: Path) -> Any:
+    import transformers
+
+    _ = transformers.Trainer, transformers.TrainingArguments  # they look for `datasets`, and must not find a stand-in
+    missing = []
     for name, names in (("datasets", ["Dataset"]), ("omegaconf", ["DictConfig", "OmegaConf"])):
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            stand_in = types.ModuleType(name)
+        if importlib.util.find_spec(name) is None:
+            missing.append(name)
+            sys.modules[name] = types.ModuleType(name)
             for each in names:
-                setattr(stand_in, each, type(each, (), {}))
-            sys.modules[name] = stand_in
+                setattr(sys.modules[name], each, type(each, (), {}))
     sys.path.insert(0, str(clone))
-    return importlib.import_module(MODULE)
+    try:
+        return importlib.import_module(MODULE)
+    finally:
+        for name in missing:
+            del sys.modules[name]
 
 
 def _batch(users: Encoded) -> dict[str, torch.Tensor]:
@@ -99,7 +108,7 @@ def official(clone: Path, rounds: int, ks: tuple[int, ...] = (1, 5)) -> int:
     status = 0
     for k in ks:
         bench = Bench(TINY, k, 1, users=2)
-        slow, fast = Official(clone, bench), bench.contestant(OURS)
+        slow, fast = Official(clone, bench), bench.contestant(replace(OURS, selection=None))
         naive_mb, ours_mb, pairs = race_of(bench, slow, fast, rounds)
         ratios = sorted(a / b for a, b in pairs)
         dloss, dgrad = difference(slow, fast)

@@ -56,6 +56,8 @@ class Stage:
     weight_decay: Annotated[float, Ge(0)] = 0.0
     #: largest gradient norm; larger gradients are scaled down
     clip: Annotated[float, Gt(0)] = 1.0
+    #: train on the latest this many rows of each user; all if not given
+    latest: Annotated[int, Ge(1)] | None = None
     #: train on this many rows, drawn by the seed; all if not given
     rows: Annotated[int, Ge(1)] | None = None
     #: memory, not mathematics: flat tokens of one forward pass

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from polo.errors import PoloError, RecipeError
 from polo.plugins import Plugins, load_plugins
 from polo.recipe import load, to_yaml
 from polo.recipe.dump import dump
+from polo.recipe.reader import parse
 from tests.recipe.test_reader import PIECES, TREES, YAMLISH
 
 pytestmark = pytest.mark.fuzz
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.fuzz
 PLUGINS: Plugins = load_plugins()
 FOLDERS = sorted({folder for record in PLUGINS.records for folder in record.recipes})
 SHIPPED = {path.stem: path.read_text("utf-8") for folder in FOLDERS for path in sorted(folder.glob("*.yaml"))}
-PARSED = {name: yaml.safe_load(text) for name, text in SHIPPED.items()}
+PARSED: dict[str, Any] = {name: parse(text, name).plain() for name, text in SHIPPED.items()}
 NAMES = st.sampled_from(sorted(SHIPPED))
 #: a place: file:line:column, the word of an override, or an option of the command line
 PLACE = re.compile(r"^(.+:\d+:\d+|override .+|--profile)$", re.DOTALL)
@@ -131,7 +131,7 @@ def mutants(draw: st.DrawFn) -> Any:
                 owner[key] = {"use": draw(st.sampled_from(COMPONENTS)), **draw(st.just({}) | st.just({"k": 3}))}
             case "swap":
                 other = draw(st.sampled_from(sorted(tree)))
-                owner[key], tree[other] = tree[other], copy.deepcopy(owner[key])
+                owner[key], tree[other] = copy.deepcopy(tree[other]), copy.deepcopy(owner[key])
             case "nest":
                 owner[key] = {str(key): owner[key]}
     return tree
