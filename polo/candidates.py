@@ -156,21 +156,30 @@ def attach(
             out |= items == rows.history[at, column, None]
         return out
 
+    # known items alone may leave too few: said at once, not after a draw that is slow where almost nothing is allowed
+    most = len(splits.items) - np.maximum(known.count(rows.user), 1)
+    if (most < n - 1).any():
+        raise _too_few(splits, rows, n, most)
     others, valid = draw_distinct(rng.child("negatives"), rows.id, len(splits.items), n - 1, forbidden)
     if not valid.all():
-        row = int(np.flatnonzero(~valid.all(axis=1))[0])
-        raise InputError(
-            f"fewer candidates than asked: row {rows.id[row]} (user {rows.user[row]}) has {int(valid[row].sum())} "
-            f"items to draw from, a list of {n} needs {n - 1}; data {splits.name!r} has {len(splits.items)} items",
-            where="candidates.n",
-            fix=f"set candidates.n to {int(valid.sum(axis=1).min()) + 1} or less",
-        )
+        raise _too_few(splits, rows, n, valid.sum(axis=1))
     place = (rng.child("place").uniform(rows.id, 1)[:, 0] * n).astype(np.int64)
     columns = np.arange(n)
     source = np.minimum(columns - (columns > place[:, None]), max(n - 2, 0))
     lists = np.take_along_axis(others, source, axis=1)
     lists[np.arange(len(rows)), place] = rows.target
     return rows.with_candidates(lists)
+
+
+def _too_few(splits: Splits, rows: Rows, n: int, free: IntArray) -> InputError:
+    """The error for lists that cannot be filled; ``free [N]``: how many items each row can draw from, at most."""
+    row = int(np.flatnonzero(free < n - 1)[0])
+    return InputError(
+        f"fewer candidates than asked: row {rows.id[row]} (user {rows.user[row]}) has {int(free[row])} "
+        f"items to draw from, a list of {n} needs {n - 1}; data {splits.name!r} has {len(splits.items)} items",
+        where="candidates.n",
+        fix=f"set candidates.n to {int(free.min()) + 1} or less",
+    )
 
 
 def _from_file(splits: Splits, rows: Rows, n: int) -> Rows:

@@ -25,6 +25,20 @@ def require_ray() -> None:
         )
 
 
+def _start(ray: Any) -> None:
+    """Connects to a cluster or starts a local one."""
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+    except Exception as error:
+        # Ray raises what its parts raise: timeouts, sockets, values.
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise PoloError(
+            f"Ray does not start: {first}",
+            where="evaluate.scorer.process",
+            fix="look at the cluster with `ray status`, or use process: child",
+        ) from error
+
+
 class Actor:
     """Loads an engine once, then does part after part: what Ray Data calls for each batch of part numbers."""
 
@@ -56,7 +70,7 @@ def events(job: JobFolder, engines: int, gpus: int) -> Iterator[Mapping[str, Any
 
     ours = not ray.is_initialized()
     if ours:
-        ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+        _start(ray)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         parts = ray.data.from_items([{"part": part} for part in job.missing()], override_num_blocks=len(job.missing()))

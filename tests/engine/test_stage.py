@@ -199,7 +199,7 @@ class Refreshed(FirstK):
 
 
 def test_a_sampler_is_refreshed_before_every_epoch_and_not_in_the_middle_of_one(tmp_path: Path) -> None:
-    """24 rows in batches of 10 are 3 steps an epoch: 12 steps are epochs 0 to 3; going on from step 8 leaves epoch 3."""
+    """24 rows in batches of 10 are 3 steps an epoch: 12 steps are epochs 0 to 3; from step 8 on it is epoch 3."""
     first, _ = job(tmp_path, stage_of(), crash_at=9)
     sampler = Refreshed()
     with pytest.raises(Crash):
