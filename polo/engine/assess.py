@@ -29,7 +29,7 @@ def protocol_of(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
     subsampled = recipe.evaluate.rows is not None
     found = protocol(
         ready.splits, ready.test, split=recipe.evaluate.split, negatives=c.negatives, seed=c.seed,
-        subsample_seed=recipe.seed if subsampled else None,
+        subsample_seed=recipe.candidates.seed if subsampled else None,
     )  # fmt: skip
     return {**found, "hash": protocol_hash(found)}
 

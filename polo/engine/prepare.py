@@ -36,14 +36,15 @@ def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
     heads = composer.heads()
     composer.evaluators()
     composer.scorer()
-    seed = recipe.seed
+    # what is measured on belongs to the protocol and stays the same when the recipe's seed changes
+    measured = recipe.candidates.seed
     train, validation = {}, {}
     for name, stage in recipe.stages.items():
-        train[name] = subsample(latest(splits.train, stage.latest), stage.rows, seed)
-        sample = subsample(splits.valid, stage.validate.rows, seed)
+        train[name] = subsample(latest(splits.train, stage.latest), stage.rows, recipe.seed)
+        sample = subsample(splits.valid, stage.validate.rows, measured)
         validation[name] = listed(recipe, splits, sample, splits.known_all)
     chosen = splits.test if recipe.evaluate.split == "test" else splits.valid
-    test = listed(recipe, splits, subsample(chosen, recipe.evaluate.rows, seed), splits.known_all)
+    test = listed(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), splits.known_all)
     return Prepared(composer, splits, heads, train, validation, test)
 
 

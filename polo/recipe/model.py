@@ -78,7 +78,7 @@ class Evaluate:
     #: ``all``, or a list of baselines; an empty list is recorded in the results
     baselines: Literal["all"] | tuple[Ref["baseline"], ...] = "all"
     split: Literal["valid", "test"] = "test"
-    #: evaluate this many rows, drawn by the seed; all if not given
+    #: evaluate this many rows, drawn by ``candidates.seed``; all if not given
     rows: Annotated[int, Ge(1)] | None = None
 
 
