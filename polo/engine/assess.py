@@ -53,12 +53,15 @@ def assess(
     parts = Parts(place / "parts", scorer, facts, accelerator, console)
     generating = any("generation" in evaluator.needs for evaluator in evaluators)
     by_stage: dict[str, Any] = {}
+    reports: dict[str, Any] = {}
     for name in names:
         policy.load(folder.stage(name) / "policy")
         by_stage[name], tokens = parts.scores(name, policy, rows)
         generated = parts.completions(name, policy, rows) if generating else None
         reference = by_stage.get(recipe.reference) if name != recipe.reference else None
         called = evaluate.MODEL if name == names[-1] else name
+        if report := getattr(scorer, "report", None):
+            reports[called] = dict(report)
         systems.append(evaluate.System(called, by_stage[name], tokens, reference, generated))
     values = {system.name: evaluate.per_row(rows, system, evaluators) for system in systems}
     results = {
@@ -66,6 +69,7 @@ def assess(
         "rows": len(rows),
         "users": len(np.unique(rows.user)),
         "baselines": "all" if recipe.evaluate.baselines == "all" else [s.name for s in systems[: -len(names)]],
+        "scorer": {"use": recipe.evaluate.scorer.name, "reports": reports},
         **evaluate.summarise(rows, values),
         "whole": {system.name: evaluate.whole(rows, system, evaluators) for system in systems},
         "slices": slices.sliced(rows, ready.splits, systems[-len(names) :], values),
