@@ -63,7 +63,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict, on the engine."""
-    install(session, "types")
+    install(session, "types", extras="[testing]")
     session.run("mypy")
 
 
