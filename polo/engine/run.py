@@ -137,6 +137,8 @@ class Run:
                 hook.polo_evaluated(run=folder.path, results=results)
         except BaseException as caught:
             error = peer_lost(caught) if self._accelerator.num_processes > 1 else caught
+            if isinstance(caught, KeyboardInterrupt):
+                self.console.say(f"go on with the same command and --resume {folder.path}")
             if error is not caught:
                 raise error from caught
             raise
