@@ -14,6 +14,9 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 #: two of these processes at once; more threads than cores would slow each other down
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
+#: packages whose shape annotations are checked at every call
+SHAPES = "--jaxtyping-packages=polo_causal_lm,polo_preference,polo_dynamicpo,polo_lpo,beartype.beartype"
+
 
 def install(session: nox.Session, *groups: str, extras: str = "") -> None:
     """polo, editable, and the named dependency groups, as constraints.txt pins them."""
@@ -27,7 +30,7 @@ def tests(session: nox.Session) -> None:
     install(session, "tests", extras="[replication,testing]")
     apart = "not slow and not fuzz and not gpu and not oracle and not vllm"
     what = session.posargs or ["tests", "polo", "plugins", "-n", "2", "-m", apart]
-    session.run("pytest", "--doctest-modules", *what, env=THREADS)
+    session.run("pytest", "--doctest-modules", SHAPES, *what, env=THREADS)
 
 
 @nox.session
