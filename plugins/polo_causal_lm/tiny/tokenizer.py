@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +62,3 @@ def _corpus(titles: Sequence[str], counts: npt.NDArray[np.integer], template: Te
         yield from [words + template.BULLET + template.MARK] * often
     for title, count in zip(titles, counts, strict=True):
         yield from [template.title(title)] * max(int(count), 1)
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Writes it in Hugging Face form."""
-    tokenizer.save_pretrained(folder)
