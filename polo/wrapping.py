@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from polo.protocols import Need, Refresh, Sampler, Stateful
+from polo.protocols import Gift, Need, Refresh, Sampler, Stateful
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
@@ -33,6 +33,8 @@ class SamplerWrapper:
     def __init__(self, inner: Sampler, needs: frozenset[Need] = frozenset()) -> None:
         self.inner = inner
         self.needs: frozenset[Need] = needs | getattr(inner, "needs", frozenset())
+        #: what its draws say besides items; a wrapper whose ``draw`` drops it sets this to the empty set
+        self.gives: frozenset[Gift] = getattr(inner, "gives", frozenset())
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         return self.inner.draw(rows, rng, peek)

@@ -94,6 +94,8 @@ class Monitor:
             valid=torch.ones_like(items, dtype=torch.bool),
             users=torch.from_numpy(rows.user).to(device),
             rows=torch.from_numpy(rows.id).to(device),
+            # the list is the whole pool here: n negatives, each of probability 1 / n
+            log_q=torch.full(items[:, 1:].shape, -math.log(max(1, items.shape[1] - 1)), device=device),
             unit=self._policy.unit,
         )
 

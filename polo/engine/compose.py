@@ -110,6 +110,10 @@ class Composer:
             found.append(
                 Problem(where, f"{loss} needs negatives; stage '{name}' has no sampler", "add `sampler: uniform`")
             )
+        if "log_q" in heads.loss.needs and "log_q" not in getattr(heads.sampler, "gives", ()) and heads.sampler:
+            named = f"sampler '{stage.sampler.name}'" if stage.sampler else "the sampler"
+            found.append(Problem(where, f"{loss} corrects for how negatives were drawn; {named} does not say",
+                                 "draw with `popularity` or `in_batch`"))  # fmt: skip
         if heads.needs_reference and self.recipe.reference == "none":
             found.append(Problem(where, f"{loss} needs a reference; the recipe says `reference: none`",
                                  "name a stage, or `base`"))  # fmt: skip

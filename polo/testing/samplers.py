@@ -46,7 +46,8 @@ def check_sampler(sampler: Sampler, splits: Splits, *, batchwise: bool = False, 
     The laws: int64 items and a bool mask ``[B, K]``; valid items are different items of the catalogue, never the
     target, and (unless ``plants_known``) never in the shown history or known to have been consumed in training; within
     the row's list if there is one; the same draw every time; a row's draw depends on that row alone (unless
-    ``batchwise``); ``keep`` marks valid negatives only, is the same every time, and leaves the scores as they are.
+    ``batchwise``); ``keep`` marks valid negatives only, is the same every time, and leaves the scores as they are;
+    ``log_q`` is there exactly if the attribute ``gives`` names it.
 
     Raises:
         AssertionError: names the broken law.
@@ -55,6 +56,7 @@ def check_sampler(sampler: Sampler, splits: Splits, *, batchwise: bool = False, 
     rng = RowRandom(0, "stage", 0)
     draw = sampler.draw(rows, rng, peek)
     _draw_laws(draw, rows, splits, plants_known)
+    assert (draw.log_q is not None) == ("log_q" in getattr(sampler, "gives", ())), "`gives` says whether log_q is there"
     again = sampler.draw(rows, rng, peek)
     assert _same(draw, again), "the same draw every time"
     if not batchwise:

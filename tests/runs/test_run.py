@@ -72,15 +72,33 @@ def test_another_objective_shares_the_sft_stage(finished: Path, toy: Path) -> No
     assert "prefer: taken from the cache" not in done.stderr
 
 
+#: objectives whose parts remember something from step to step
+REMEMBERING = {
+    "dynamicpo": [],
+    "alpha_dpo, batch_dynamic, self_play": [
+        "stages.prefer.sampler={use: self_play, from: {use: popularity, k: 8}, k: 3}",
+        "stages.prefer.beta={use: batch_dynamic, momentum: 0.5}",
+        "stages.prefer.loss=alpha_dpo",
+    ],
+    "bco + sdpo_sampled, cosine, curriculum": [
+        "stages.prefer.sampler={use: curriculum, from: {use: in_batch, k: 8}}",
+        "stages.prefer.beta={use: cosine, start: 1.0, end: 0.1}",
+        "stages.prefer.loss={use: sum, of: [{loss: bco}, {weight: 0.5, loss: sdpo_sampled}]}",
+    ],
+}
+
+
+@pytest.mark.parametrize("objective", REMEMBERING)
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights_and_metrics(
-    toy: Path, tmp_path: Path, cache: Path
+    toy: Path, tmp_path: Path, cache: Path, objective: str
 ) -> None:
     """Killed with SIGKILL when stage ``prefer`` reports its third step, then continued."""
     own = str(tmp_path / "cache-a")
     shutil.copytree(cache / "tiny_lm", Path(own) / "tiny_lm") if (cache / "tiny_lm").is_dir() else None
-    whole = folder_of(command("run", str(toy), POLO_CACHE=own))
+    changes = REMEMBERING[objective]
+    whole = folder_of(command("run", str(toy), *changes, POLO_CACHE=own))
     shutil.rmtree(Path(own) / "stages")
-    words = [sys.executable, "-m", "polo", "run", str(toy), "out=cut"]
+    words = [sys.executable, "-m", "polo", "run", str(toy), "out=cut", *changes]
     with subprocess.Popen(words, env={**os.environ, "POLO_CACHE": own}, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -90,7 +108,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights_and_metrics(
         process.stderr.read()
     (folder,) = (tmp_path / "cut").glob("toy-*")
     assert not (folder / "results.json").exists(), "the run ended before it could be killed"
-    again = folder_of(command("run", str(toy), "out=cut", "--resume", str(folder), POLO_CACHE=own))
+    again = folder_of(command("run", str(toy), "out=cut", *changes, "--resume", str(folder), POLO_CACHE=own))
     assert again == folder
     assert metrics(again) == metrics(whole)
     a, b = (load_file(f / "final" / "adapter_model.safetensors") for f in (whole, again))
@@ -135,6 +153,7 @@ def test_eval_under_another_protocol_keeps_the_first_results(finished: Path) -> 
     [
         (["stages.prefer.sampler=null"], "needs negatives"),
         (["reference=none"], "needs a reference"),
+        (["stages.prefer.loss=sdpo_sampled"], "sampler 'boundary' does not say"),
         (["candidates.n=200"], "fewer candidates than asked"),
         (["policy.lora.targets=[no_such_layer]"], "no_such_layer"),
         (["policy.base=./nowhere"], "nowhere"),

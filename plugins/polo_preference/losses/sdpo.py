@@ -50,18 +50,14 @@ class SdpoSampled:
     sampler that gives ``log_q`` (``popularity``, ``in_batch``).
     """
 
-    needs: frozenset[Need] = frozenset({"negatives", "reference"})
+    needs: frozenset[Need] = frozenset({"negatives", "reference", "log_q"})
 
     def __init__(self, options: None, context: Context) -> None:
         pass
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         if scores.log_q is None:
-            raise PoloError(
-                "`sdpo_sampled` corrects for how negatives were drawn, and the sampler does not say",
-                where="loss",
-                fix="take sampler `popularity` or `in_batch`, or loss `sdpo`",
-            )
+            raise PoloError("`sdpo_sampled` was given no log_q", where="loss", fix="call it through a stage")
         pair = pairs(log_ratio(scores), keep, beta)
         log_count = torch.log(keep.sum(-1, keepdim=True).clamp(min=1).to(pair.beta.dtype))
         weight = torch.where(keep, wide(scores.log_q), 0.0) + log_count

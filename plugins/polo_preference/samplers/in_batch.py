@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from polo import Context, Draw, RowRandom, Rows, Scores
-from polo.protocols import Peek
+from polo.protocols import Gift, Peek
 from polo_preference.options.samplers import InBatchOptions
 from polo_preference.samplers.pool import catalogue_only, forbidden, splits_of
 
@@ -20,6 +20,8 @@ class InBatch:
     training rows' targets, for losses that correct for it (``sdpo_sampled``). The draw of a row depends on the rows
     that it is drawn with.
     """
+
+    gives: frozenset[Gift] = frozenset({"log_q"})
 
     def __init__(self, options: InBatchOptions, context: Context) -> None:
         self._k, self._splits = options.k, splits_of(context)

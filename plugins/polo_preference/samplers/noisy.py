@@ -21,6 +21,7 @@ class Noisy(SamplerWrapper):
     def __init__(self, options: NoisyOptions, context: Context) -> None:
         self._rate = options.rate
         super().__init__(context.build(options.from_))
+        self.gives = frozenset()
         sequences = splits_of(context).sequences
         users = np.repeat(sequences.user, np.diff(sequences.offsets))
         pairs = np.unique(np.stack([users, sequences.items], axis=1), axis=0)

@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from polo import Context, Draw, RowRandom, Rows, Scores
-from polo.protocols import Peek
+from polo.protocols import Gift, Peek
 from polo_preference.options.samplers import PopularityOptions
 from polo_preference.samplers.pool import counts, forbidden, splits_of, stream
 from polo_preference.samplers.weighted import draw_weighted, exponential_keys
@@ -21,6 +21,8 @@ class Popularity:
     known training item. ``log_q`` is the log of an item's share of the total weight (of the catalogue, or of the
     list's allowed items): the probability of the first draw, before anything is excluded from the catalogue.
     """
+
+    gives: frozenset[Gift] = frozenset({"log_q"})
 
     def __init__(self, options: PopularityOptions, context: Context) -> None:
         self._options, self._seed, self._splits = options, context.seed, splits_of(context)

@@ -31,6 +31,7 @@ class SelfPlay(SamplerWrapper):
     def __init__(self, options: SelfPlayOptions, context: Context) -> None:
         self._options, self._seed, self._device = options, context.seed, context.device
         super().__init__(context.build(options.from_))
+        self.gives = frozenset()  # how likely a prediction was is not how likely it was drawn
         self._rows = torch.empty(0, dtype=torch.int64)
         self._items = torch.empty(0, options.k, dtype=torch.int64)
         self._valid = torch.empty(0, options.k, dtype=torch.bool)
