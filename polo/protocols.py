@@ -30,7 +30,9 @@ IntArray = npt.NDArray[np.int64]
 #: what a loss head may need; compose checks that the stage and the policy offer it
 #: negatives: at least one kept negative; reference: ``scores.ref``; tokens: meaningful ``scores.tokens``;
 #: logprob: ``scores.unit == "logprob"``; whole_batch: all rows of the batch in one call; mismatched: KTO's pairs
-Need = Literal["negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched"]
+Need = Literal["negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched", "log_q"]
+#: what a sampler may say of its draws beyond items (its attribute ``gives``)
+Gift = Literal["log_q"]
 
 
 @runtime_checkable
@@ -79,13 +81,27 @@ class Policy(Protocol):
         """Called before each stage."""
 
     def extra_loss(self) -> Tensor | None:
-        """A regulariser of the policy's own, added to the mean loss; ``None`` for none."""
+        """A regulariser of the policy's own, added to the mean loss; ``None`` for none.
+
+        Computed outside ``module``'s forward: where weights are sharded, parameters are DTensors here.
+        """
 
     def save(self, folder: Path) -> None:
         """Writes trainable weights and what is needed to load them elsewhere (PEFT form) into an existing folder."""
 
     def load(self, folder: Path) -> None:
         """Loads trainable weights that ``save`` wrote."""
+
+
+@runtime_checkable
+class ScoresMany(Protocol):
+    """A policy with a way of its own to score long lists, up to the whole catalogue, where no gradient is needed."""
+
+    #: most items of a row for which ``score`` in passes is the way all the same
+    few: int
+
+    def score_many(self, rows: Rows, items: Int[Tensor, "b n"], budget: int) -> Float[Tensor, "b n"]:
+        """What ``score`` gives, without gradient, in evaluation mode, about ``budget`` tokens at a time."""
 
 
 @runtime_checkable
@@ -280,6 +296,25 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Generates(Protocol):
+    """What a scorer may do besides: write completions in the policy's place."""
+
+    def generate(self, policy: Policy, rows: Rows) -> list[str]:
+        """Greedy completions of the rows' prompts, as ``policy.generate`` would give them."""
+
+
+@runtime_checkable
+class Chooses(Protocol):
+    """What a scorer may do besides, for serving: decode one candidate instead of scoring all."""
+
+    def choose(self, policy: Policy, rows: Rows, candidates: IntArray) -> IntArray:
+        """Columns ``[N]`` of the candidates that greedy decoding arrives at when it may write nothing else; -1: none.
+
+        Not the best-scored candidate: the token that is likeliest now may lead to titles that are unlikely as a whole.
+        """
+
+
+@runtime_checkable
 class Base(Protocol):
     """Makes or finds a base model."""
 
@@ -300,6 +335,7 @@ class Tracker(Protocol):
 
 
 __all__: Sequence[str] = [
-    "AtZero", "Audit", "Audited", "Base", "Baseline", "Beta", "DataSource", "Evaluator", "Finding", "Loss", "Need",
-    "Peek", "Policy", "Ranked", "Refresh", "Sampler", "Scorer", "Stateful", "Totals", "Tracker",
+    "AtZero", "Audit", "Audited", "Base", "Baseline", "Beta", "Chooses", "DataSource", "Evaluator", "Finding",
+    "Generates", "Loss", "Need", "Peek", "Policy", "Ranked", "Refresh", "Sampler", "Scorer", "ScoresMany",
+    "Stateful", "Totals", "Tracker",
 ]  # fmt: skip

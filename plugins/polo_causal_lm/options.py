@@ -48,6 +48,12 @@ class CausalLMOptions:
     prompt: PromptOptions = field(default_factory=PromptOptions)
     #: how candidates are laid out in a pass: ``auto`` takes the fastest form that the model allows
     engine: Literal["auto", "naive", "packed", "split"] = "auto"
+    #: without gradient, let titles of a row share the tokens that they begin with, and cut long lists into passes:
+    #: ``auto`` for more than 64 titles, ``always`` or ``never``; models that rule it out are scored 64 titles at a time
+    tree: Literal["auto", "always", "never"] = "auto"
+    #: compile the layers (torch.compile) for evaluation, which takes half a minute or more at the start; every list is
+    #: then scored as a tree. Meant for GPUs: on a CPU it gained nothing
+    compile: bool = False
     #: longest prompt with its longest title, in tokens; longer rows are dropped, counted and named, never truncated
     max_tokens: Annotated[int, Ge(8)] = 512
     #: recompute activations in the backward pass: less memory, more time

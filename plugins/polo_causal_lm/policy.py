@@ -5,6 +5,7 @@ score(row, item) = sum of log p(token | prompt, tokens before) over `` " " + tit
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import asdict
@@ -21,14 +22,16 @@ from polo import Context, InputError, Rows, Splits
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
-from polo_causal_lm.engines.check import check_engine
-from polo_causal_lm.engines.choose import choose_engine
+from polo_causal_lm.engines.check import check_engine, check_tree
+from polo_causal_lm.engines.choose import FEW, choose_engine, choose_tree
+from polo_causal_lm.engines.compiled import Compiled
+from polo_causal_lm.engines.tree import tree_scores
 from polo_causal_lm.generation import generate_titles
 from polo_causal_lm.loading import add_lora, check_folder, enable_checkpointing, load_model, load_tokenizer
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.options import CausalLMOptions, HubOptions
 from polo_causal_lm.template import Template
-from polo_causal_lm.text import Texts
+from polo_causal_lm.text import Encoded, Texts
 
 IntArray = npt.NDArray[np.int64]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -40,6 +43,9 @@ class CausalLM:
     Attributes:
         module: what is trained; may be replaced by a wrapped one (DDP, FSDP), which is then what ``score`` calls.
         engine_reason: why the engine is the one it is, one sentence.
+        few: most items of a row for which ``score`` is the way also where no gradient is needed.
+        tree: whether more than ``few`` are scored as a tree.
+        tree_reason: why, or why not, one sentence.
         base_path: folder of the base model.
     """
 
@@ -73,10 +79,14 @@ class CausalLM:
             torch.manual_seed(context.seed)
             self.model = add_lora(lm, options.lora).to(context.device)
         engine, self.engine_reason = choose_engine(options.engine, self.model, self.max_tokens)
+        self.tree, self.few, self.tree_reason = choose_tree(options.tree, engine, self.model)
         self._scorer = CandidateScorer(self.model, engine)
         self.module: nn.Module = self._scorer
         if options.self_check and engine.name != "naive":
             self._self_check(splits)
+        self._compiled = Compiled(causal_lm(self.model)) if options.compile else None
+        if self._compiled is not None:
+            self._prepare_compiled(self._compiled, splits)
 
     @property
     def engine(self) -> str:
@@ -97,6 +107,26 @@ class CausalLM:
         """Sums of log-probabilities in nats, float32 (float64 if the model is), on the module's device."""
         scores: Tensor = self.module(self.encode(rows, items))
         return scores
+
+    def score_many(self, rows: Rows, items: Int[Tensor, "b n"], budget: int) -> Float[Tensor, "b n"]:
+        """What :meth:`score` gives, without gradient, in evaluation mode, ``budget`` tokens at a time.
+
+        As a tree (see ``engines.tree``), or ``few`` items at a time where that is ruled out.
+        """
+        if self.tree:
+            device = next(self._scorer.parameters()).device
+            with contextlib.nullcontext() if self._compiled is None else self._compiled.layers():
+                return tree_scores(self.module, self.texts.encode(rows, _numbers(items)), budget, device)
+        width = min(FEW, items.shape[1])
+        together = max(1, budget // int(self.cost(rows, width).max()))
+        groups = np.array_split(np.arange(len(rows)), -(-len(rows) // together))
+        with torch.no_grad():
+            return torch.cat(
+                [
+                    torch.cat([self.score(rows[group], part) for part in items[group].split(width, dim=1)], dim=1)
+                    for group in groups
+                ]
+            )
 
     def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
         """Tokens of each title with its end token, on the device of ``items``."""
@@ -183,17 +213,41 @@ class CausalLM:
         return _DTYPES[self.options.dtype]
 
     def _self_check(self, splits: Splits) -> None:
+        encoded = self._few_rows(splits)
+        if encoded is None:
+            return
+        problem = check_engine(self._scorer, encoded, self.dtype)
+        if problem:
+            self.context.say(f"warning: {problem}; using engine `naive`, which is slow")
+            self.engine_reason = self.tree_reason = problem
+            self.tree, self.few = False, FEW
+        if self.tree and (problem := check_tree(self._scorer, encoded, self.dtype)):
+            self.context.say(f"warning: {problem}; long lists are scored {FEW} titles at a time, which is slower")
+            self.tree_reason = problem
+            self.tree, self.few = False, FEW
+
+    def _prepare_compiled(self, compiled: Compiled, splits: Splits) -> None:
+        """Compiles layers and checks them; from then on every list is scored as a tree where no gradient is needed."""
+        encoded = self._few_rows(splits)
+        problem = "" if self.tree else f"only a tree is scored with compiled layers, and {self.tree_reason}"
+        if encoded is not None and not problem:
+            problem = check_tree(self._scorer, encoded, self.dtype, compiled)
+        if problem:
+            self.context.say(f"warning: {problem}; layers are not compiled")
+            self._compiled = None
+        else:
+            self.few = 0
+
+    def _few_rows(self, splits: Splits) -> Encoded | None:
+        """Two rows with two items each, if there are rows."""
         rows = splits.train if len(splits.train) else splits.test
         rows = rows[np.arange(min(2, len(rows)))]
         if not len(rows):
-            return
+            return None
         items = np.stack([rows.target, (rows.target + 1) % len(splits.items)], axis=1)
         if self.pool == "candidates" and rows.candidates is None:
             rows = rows.with_candidates(items)
-        problem = check_engine(self._scorer, self.texts.encode(rows, items), self.dtype)
-        if problem:
-            self.context.say(f"warning: {problem}; using engine `naive`, which is slow")
-            self.engine_reason = problem
+        return self.texts.encode(rows, items)
 
 
 def _numbers(items: Tensor) -> IntArray:

@@ -2,7 +2,7 @@
 
 Prompt ids are made from the prompt as one string (begin mark as the tokenizer has it, never an end mark). A title's ids
 are what `` " " + title`` adds after the bullet that every prompt ends in, then the end token. Both are kept: titles for
-good, prompts by row.
+good, prompts by what they are made of.
 """
 
 from __future__ import annotations
@@ -58,11 +58,15 @@ class Texts:
         self.titles = self._encode_titles()
         #: tokens of each title, the end token included
         self.title_lengths = np.array([len(ids) for ids in self.titles], dtype=np.int64)
-        self._prompts: dict[tuple[int, bytes], IntArray] = {}
+        self._prompts: dict[bytes, IntArray] = {}
 
     def encode(self, rows: Rows, items: IntArray) -> Encoded:
-        """Token ids of ``rows`` with ``items [B, n]``."""
-        return Encoded(self.prompts(rows), [[self.titles[i] for i in row] for row in items])
+        """Token ids of ``rows`` with ``items [B, n]``; a row with the items of the row before shares its list."""
+        titles: list[list[IntArray]] = []
+        for number, row in enumerate(items):
+            same = number > 0 and np.array_equal(row, items[number - 1])
+            titles.append(titles[-1] if same else [self.titles[i] for i in row])
+        return Encoded(self.prompts(rows), titles)
 
     def prompts(self, rows: Rows) -> list[IntArray]:
         """Token ids of each row's prompt."""
@@ -74,6 +78,10 @@ class Texts:
                 trimmed = ids[:-1] if ids and ids[-1] == self.end else ids
                 self._prompts[keys[i]] = np.array(trimmed, dtype=np.int64)
         return [self._prompts[key] for key in keys]
+
+    def words(self, items: IntArray) -> list[str]:
+        """What the ids of each of ``items [n]`` spell after a prompt, the end token left out."""
+        return [self.template.title(self.items.titles[item]) for item in items]
 
     def fingerprint(self) -> str:
         """Hash of the template, the tokenizer's behaviour on the catalogue and its vocabulary."""
@@ -87,7 +95,8 @@ class Texts:
             digest.update(ids.tobytes())
         return digest.hexdigest()
 
-    def _key(self, rows: Rows, i: int) -> tuple[int, bytes]:
+    def _key(self, rows: Rows, i: int) -> bytes:
+        """Hash of what the prompt of row ``i`` is made of."""
         shown = b""
         if self.template.show_candidates:
             if rows.candidates is None:
@@ -96,8 +105,8 @@ class Texts:
                     where="policy.prompt.candidates",
                     fix="set it to `hidden`, or give the rows candidate lists",
                 )
-            shown = hashlib.blake2b(rows.candidates[i].tobytes(), digest_size=8).digest()
-        return int(rows.id[i]), shown
+            shown = rows.candidates[i].tobytes()
+        return hashlib.blake2b(rows.history_of(i).tobytes() + b"|" + shown, digest_size=16).digest()
 
     def _prompt(self, rows: Rows, i: int) -> str:
         history = [self.items.titles[h] for h in rows.history_of(i)]

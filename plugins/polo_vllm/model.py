@@ -29,6 +29,9 @@ class Texts(Protocol):
 
     def encode(self, rows: Rows, items: npt.NDArray[np.int64]) -> Any: ...
 
+    def words(self, items: npt.NDArray[np.int64]) -> list[str]:
+        """What each item's ids spell after a prompt, the end token left out."""
+
 
 @runtime_checkable
 class TextPolicy(Protocol):

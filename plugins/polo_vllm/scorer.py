@@ -6,10 +6,11 @@ Scores are sums of log p(token | prompt, tokens before) over title and end token
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,8 @@ from polo_vllm import check, work
 from polo_vllm.child import INSTALL, Workers, interpreter
 from polo_vllm.cluster import events as on_cluster
 from polo_vllm.cluster import require_ray
-from polo_vllm.model import Model, TextPolicy, prepare
+from polo_vllm.decided import Decided
+from polo_vllm.model import prepare
 from polo_vllm.options import VLLMOptions
 from polo_vllm.own import aside, on_one_process, own_scores, text_policy
 from polo_vllm.place import job_folder, temporary_model
@@ -50,6 +52,7 @@ class VLLMScorer:
         self.report: dict[str, Any] = {}
         self._root = context.cache / "vllm"
         self._engine: Engine | None = None
+        self._decided = Decided(options, context.device)
         if options.python is not None:
             interpreter(options.python)
         elif importlib.util.find_spec("vllm") is None:
@@ -87,28 +90,37 @@ class VLLMScorer:
         """Greedy completions of the prompts, as text without surrounding space: what ``policy.generate`` gives."""
         return on_one_process(policy, lambda: self._generate(policy, rows, max_new_tokens))
 
+    def choose(self, policy: Policy, rows: Rows, candidates: IntArray) -> IntArray:
+        """Which of ``candidates [N, n]`` greedy decoding arrives at when it may write nothing else: columns ``[N]``.
+
+        vLLM's structured outputs, for serving one title quickly. It is another decision than the highest score: the
+        token that is likeliest now may lead to titles that are unlikely as a whole. -1: the answer was no candidate.
+        Of equal titles the first is meant.
+        """
+        return on_one_process(policy, lambda: self._choose(policy, rows, candidates))
+
     # -- what is done ---------------------------------------------------------------------------------------------
 
     def _score(self, policy: Policy, rows: Rows, candidates: IntArray) -> tuple[FloatArray, IntArray]:
         text, options = text_policy(policy), self.options
         if not len(rows):
             return np.empty(candidates.shape), np.empty(candidates.shape, dtype=np.int64)
-        dtype = self._dtype(text)
+        dtype = self._decided.dtype(text)
         tolerance = options.tolerance or check.TOLERANCE[dtype]
         checked = check.first_users(rows.user, options.check_rows)
         ours = own_scores(policy, rows[checked], candidates[checked])
         plan = work.Work.of(text, rows, candidates, checked, options.part_rows)
         scores = np.full(candidates.shape, np.nan)
         began = time.perf_counter()
-        with temporary_model(self._root) as place, aside(policy, self._is_child):
-            model = prepare(text, self._lora, place)
+        with temporary_model(self._root) as place, aside(policy, self._decided.in_child):
+            model = prepare(text, self._decided.lora, place)
             name = work.key(policy.fingerprint(), model.digest, rows, candidates, options, "score")
             with job_folder(self._root, name) as folder:
                 job = JobFolder(folder)
-                strategy = self._strategy(text, plan)
+                strategy = self._decided.strategy(text, plan)
                 plan.write(job, {
                     "task": "score", "strategy": strategy, "tolerance": tolerance,
-                    **self._settings(model, dtype, plan.longest + 1, text),
+                    **self._decided.settings(model, text, plan.longest + 1),
                 })  # fmt: skip
 
                 def insist() -> None:
@@ -125,27 +137,40 @@ class VLLMScorer:
         return scores, plan.lengths
 
     def _generate(self, policy: Policy, rows: Rows, most: int) -> list[str]:
-        text = text_policy(policy)
+        texts = text_policy(policy).texts
+        task = {"task": "generate", "most_tokens": most, "end": int(texts.end)}
+        found = self._completed(policy, rows, rows.target[:, None], task)
+        return [written.strip() for written in texts.tokenizer.batch_decode(found, skip_special_tokens=True)]
+
+    def _choose(self, policy: Policy, rows: Rows, candidates: IntArray) -> IntArray:
+        # The grammar lets a title be spelt in any tokens, down to single bytes; then comes the end token.
+        longest = max(
+            (len(words.encode()) for words in text_policy(policy).texts.words(np.unique(candidates))), default=0
+        )
+        return np.array(
+            self._completed(policy, rows, candidates, {"task": "choose", "most_tokens": longest + 1}), np.int64
+        )
+
+    def _completed(self, policy: Policy, rows: Rows, candidates: IntArray, task: Mapping[str, Any]) -> list[Any]:
+        """Column ``completion`` of a task that writes after each prompt, in the order of the rows."""
+        text, options = text_policy(policy), self.options
         if not len(rows):
             return []
-        ids = rows.target[:, None]
-        plan = work.Work.of(text, rows, ids, np.arange(min(len(rows), self.options.part_rows)), self.options.part_rows)
-        completions: dict[int, list[int]] = {}
-        with temporary_model(self._root) as place, aside(policy, self._is_child):
-            model = prepare(text, self.options.lora, place)
-            task = f"generate {most}"
-            name = work.key(policy.fingerprint(), model.digest, rows, ids, self.options, task)
+        plan = work.Work.of(text, rows, candidates, np.arange(min(len(rows), options.part_rows)), options.part_rows)
+        completions: dict[int, Any] = {}
+        with temporary_model(self._root) as place, aside(policy, self._decided.in_child):
+            model = prepare(text, options.lora, place)
+            name = work.key(policy.fingerprint(), model.digest, rows, candidates, options, json.dumps(task))
             with job_folder(self._root, name) as folder:
                 job = JobFolder(folder)
-                longest = max(len(prompt) for prompt in plan.prompts) + most
-                settings = self._settings(model, self._dtype(text), longest, text)
-                plan.write(job, {"task": "generate", "most_tokens": most, "end": int(text.texts.end), **settings})
+                longest = max(len(prompt) for prompt in plan.prompts) + task["most_tokens"]
+                settings = self._decided.settings(model, text, longest, reads_text=task["task"] == "choose")
+                plan.write(job, {**task, **settings})
                 self._run(job, lambda: None)
                 for part in range(plan.parts):
                     columns, _ = job.part(part)
                     completions |= dict(zip(columns["row"], columns["completion"], strict=True))
-        ordered = [completions[i] for i in range(len(rows))]
-        return [t.strip() for t in text.texts.tokenizer.batch_decode(ordered, skip_special_tokens=True)]
+        return [completions[i] for i in range(len(rows))]
 
     def _run(self, job: JobFolder, first_is_there: Callable[[], None]) -> None:
         """Has every part scored; calls back as soon as part 0 is there."""
@@ -172,7 +197,7 @@ class VLLMScorer:
             gpus = self.options.tensor_parallel if self._context.device.startswith("cuda") else 0
             for event in on_cluster(job, engines, gpus):
                 hear(event)
-        elif self._is_child:
+        elif self._decided.in_child:
             self._in_children(job, engines, hear)
         else:
             self._here(job, hear)
@@ -213,65 +238,6 @@ class VLLMScorer:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
-
-    # -- what is decided ------------------------------------------------------------------------------------------
-
-    @property
-    def _is_child(self) -> bool:
-        from accelerate import PartialState
-
-        if self.options.process != "auto":
-            return self.options.process != "here"
-        alone = PartialState().num_processes == 1 and self.options.engines == 1
-        return bool(self.options.python) or self._context.device.startswith("cuda") or not alone
-
-    @property
-    def _lora(self) -> Literal["auto", "request", "merge"]:
-        # On a CPU vLLM returns no prompt_logprobs with adapters; where polo has a GPU, its vLLM has one too.
-        merge = self.options.strategy == "prompt_logprobs" and not self._context.device.startswith("cuda")
-        return "merge" if merge and self.options.lora == "auto" else self.options.lora
-
-    def _dtype(self, policy: TextPolicy) -> str:
-        if self.options.dtype != "auto":
-            return self.options.dtype
-        own = str(policy.dtype).removeprefix("torch.")
-        return own if own in check.TOLERANCE else "float32"
-
-    def _strategy(self, policy: TextPolicy, plan: work.Work) -> str:
-        limit = self.options.max_model_len or work.position_limit(policy.base_path)
-        if limit is not None and plan.longest > limit:
-            raise InputError(
-                f"the longest prompt with its longest title has {plan.longest} tokens, the limit is {limit}",
-                where=_WHERE,
-                fix="raise max_model_len, or lower policy.max_tokens",
-            )
-        if limit is not None and plan.longest == limit:
-            # A request for prompt_logprobs holds the whole title and still has to generate one token.
-            if self.options.strategy == "prompt_logprobs":
-                raise InputError(
-                    f"prompt_logprobs needs a token more than the longest row's {plan.longest}, the limit is {limit}",
-                    where=_WHERE,
-                    fix="use strategy: trie",
-                )
-            return "trie"
-        return self.options.strategy
-
-    def _settings(self, model: Model, dtype: str, longest: int, policy: TextPolicy) -> dict[str, Any]:
-        options = self.options
-        limit = work.position_limit(policy.base_path)
-        engine = {
-            "model": str(model.folder),
-            "rank": model.rank,
-            "dtype": dtype,
-            "max_model_len": options.max_model_len or (longest if limit is None else min(longest, limit)),
-            "block_size": options.block_size,
-            "gpu_memory_utilization": options.gpu_memory_utilization,
-            "batched_tokens": options.batched_tokens,
-            "eager": options.eager,
-            "tensor_parallel": options.tensor_parallel,
-            "cpu_cache_gib": options.cpu_cache_gib,
-        }
-        return {"engine": engine, "adapter": None if model.adapter is None else str(model.adapter)}
 
     def _sum_up(self, job: JobFolder, facts: list[dict[str, str]], seconds: float) -> None:
         chosen = job.read_json("strategy.json")

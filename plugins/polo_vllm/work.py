@@ -30,6 +30,7 @@ class Work:
     Args:
         prompts: N arrays of token ids.
         titles: token ids of each title that occurs, the end token included.
+        words: what those ids spell.
         numbers: ``[N, n]`` which title each candidate is.
         order: row numbers in the order in which they are scored.
         first: how many of them make up part 0.
@@ -38,6 +39,7 @@ class Work:
 
     prompts: Sequence[IntArray]
     titles: Sequence[IntArray]
+    words: Sequence[str]
     numbers: IntArray
     order: IntArray
     first: int
@@ -50,7 +52,8 @@ class Work:
         titles = policy.texts.encode(rows[:1], items[None, :]).titles[0]
         prompts = policy.texts.encode(rows, candidates[:, :1]).prompts
         order = np.concatenate([check, np.setdiff1d(np.arange(len(rows)), check)])
-        return cls(prompts, titles, inverse.reshape(candidates.shape), order, len(check), part_rows)
+        words = policy.texts.words(items)
+        return cls(prompts, titles, words, inverse.reshape(candidates.shape), order, len(check), part_rows)
 
     @property
     def lengths(self) -> IntArray:
@@ -85,7 +88,7 @@ class Work:
         if job.exists():
             job.write_json("job.json", {**settings, "parts": self.parts})
         else:
-            job.create(settings, [title.tolist() for title in self.titles], self.records())
+            job.create(settings, [title.tolist() for title in self.titles], self.records(), self.words)
 
 
 def key(policy_fingerprint: str, adapters: str, rows: Rows, candidates: IntArray, options: object, task: str) -> str:

@@ -11,9 +11,6 @@ from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_recip
 from polo.cli.output import note, print_json, print_table
 from polo.errors import InputError
 
-#: flat tokens of one forward pass
-_BUDGET = 16384
-
 
 def recommend(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
@@ -22,6 +19,13 @@ def recommend(
         Path | None, typer.Option(metavar="FILE", help="Rank the titles of this file, one a line.", show_default=False)
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
+    scorer: Annotated[str, typer.Option(help="What scores, as in a recipe's evaluate.scorer.")] = "policy",
+    decode: Annotated[
+        bool,
+        typer.Option(
+            "--decode", help="Decode one title token by token instead of ranking all: quicker, another decision."
+        ),
+    ] = False,
     json: JsonOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
@@ -33,13 +37,15 @@ def recommend(
     written = [title.strip() for title in history.split(";") if title.strip()]
     if not written:
         raise InputError("no title", where="--history", fix="give titles with ';' between them, oldest first")
-    resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), None, "none", plugin, no_plugin)
+    chosen = [f"evaluate.scorer={scorer}"]
+    resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), chosen, "none", plugin, no_plugin)
 
     import numpy as np
 
     from polo.engine.compose import Composer
     from polo.engine.console import Console
-    from polo.engine.recommend import match_titles, rank
+    from polo.engine.recommend import asked, match_titles, rank
+    from polo.engine.recommend import decode as decoded
     from polo.engine.run import accelerator_of
 
     if not folder.final.is_dir():
@@ -64,13 +70,23 @@ def recommend(
             fix=f"give a file with about {resolved.recipe.candidates.n} titles, one a line",
         )
     policy.load(folder.final)
-    items, probability = rank(policy, shown.items, splits.test.history.shape[1], pool, _BUDGET)
+    by, row = composer.scorer(), asked(policy, shown.items, splits.test.history.shape[1], pool)
+    titles = splits.items.titles
+    said: dict[str, object] = {"history": [titles[i] for i in shown.items.tolist()]}
+    if decode:
+        item = decoded(by, policy, row, pool)
+        if json:
+            print_json({**said, "decoded": titles[item]})
+        else:
+            print(titles[item])
+        return
+    items, probability = rank(by, policy, row, pool)
     best = [
-        {"rank": place, "title": splits.items.titles[item], "probability": float(p)}
+        {"rank": place, "title": titles[item], "probability": float(p)}
         for place, (item, p) in enumerate(zip(items[:top].tolist(), probability, strict=False), start=1)
     ]
     if json:
-        print_json({"history": [splits.items.titles[i] for i in shown.items.tolist()], "ranked": best})
+        print_json({**said, "ranked": best})
     else:
         print_table(["rank", "title", "probability"],
                     [[str(one["rank"]), str(one["title"]), f"{one['probability']:.4f}"] for one in best])  # fmt: skip

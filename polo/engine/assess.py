@@ -18,6 +18,7 @@ from polo.engine.files import write_json
 from polo.engine.parts import Parts
 from polo.engine.prepare import Prepared
 from polo.engine.runfolder import RunFolder
+from polo.engine.sharding import plain
 from polo.errors import PoloError
 from polo.protocols import Policy
 from polo.recipe.model import Recipe, Resolved
@@ -49,13 +50,14 @@ def assess(
     evaluators, scorer, names = composer.evaluators(), composer.scorer(), list(recipe.stages)
     protocol_ = protocol_of(recipe, ready)
     place, summary = folder.evaluation_under(protocol_["hash"])
-    facts = resolved.tree["evaluate"]["scorer"]
+    facts = {**resolved.tree["evaluate"]["scorer"], "precision": str(accelerator.mixed_precision)}
     parts = Parts(place / "parts", scorer, facts, accelerator, console)
     generating = any("generation" in evaluator.needs for evaluator in evaluators)
     by_stage: dict[str, Any] = {}
     reports: dict[str, Any] = {}
     for name in names:
-        policy.load(folder.stage(name) / "policy")
+        with plain(policy.module):
+            policy.load(folder.stage(name) / "policy")
         by_stage[name], tokens = parts.scores(name, policy, rows)
         generated = parts.completions(name, policy, rows) if generating else None
         reference = by_stage.get(recipe.reference) if name != recipe.reference else None

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polo.engine.files import damage, whole_folder, write_json
+from polo.engine.sharding import like, plain, whole
 from polo.engine.weights import trainable
 from polo.errors import PoloError
 from polo.protocols import Policy, Stateful
@@ -40,34 +41,65 @@ class Progress:
 
 def _split_state(parts: list[tuple[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
-    plain: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     for name, part in parts:
         if isinstance(part, Stateful):
             for key, value in part.state_dict().items():
                 if isinstance(value, Tensor):
                     tensors[f"{name}.{key}"] = value.detach().cpu().contiguous().clone()
                 else:
-                    plain[f"{name}.{key}"] = value
-    return tensors, plain
+                    numbers[f"{name}.{key}"] = value
+    return tensors, numbers
 
 
 def save(
-    folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]], progress: Progress
+    folder: Path,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    parts: list[tuple[str, Any]],
+    progress: Progress,
+    *,
+    writes: bool = True,
 ) -> None:
-    """Writes a checkpoint; ``folder`` is replaced whole."""
+    """Writes a checkpoint; ``folder`` is replaced whole.
+
+    All processes must call this, of which one ``writes``: what each of them holds a part of is put together first, so
+    that a checkpoint does not depend on how weights were spread.
+    """
+    state = {
+        f"{name}|{key}": value
+        for name, p in trainable(policy.module).items()
+        for key, value in optimizer.state[p].items()
+    }
+    moments, best = _collected(state, keep=writes), _collected(progress.best, keep=writes)
+    with plain(policy.module):
+        if writes:
+            _write(folder, policy, moments, best, parts, progress)
+
+
+def _collected(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
+    """Whole tensors in main memory; one at a time, and nothing where they are not kept."""
+    found = ((name, whole(value.detach())) for name, value in tensors.items())
+    return {name: value.cpu().contiguous().clone() for name, value in found if keep}
+
+
+def _write(
+    folder: Path,
+    policy: Policy,
+    moments: dict[str, Tensor],
+    best: dict[str, Tensor],
+    parts: list[tuple[str, Any]],
+    progress: Progress,
+) -> None:
     with whole_folder(folder) as place:
         (place / "policy").mkdir()
         policy.save(place / "policy")
-        moments: dict[str, Tensor] = {}
-        for name, p in trainable(policy.module).items():
-            for key, value in optimizer.state[p].items():
-                moments[f"{name}|{key}"] = value.detach().cpu().contiguous().clone()
         save_file(moments, place / "optimizer.safetensors")
-        tensors, plain = _split_state(parts)
+        tensors, numbers = _split_state(parts)
         save_file(tensors, place / "components.safetensors")
-        save_file({k: v.cpu().contiguous() for k, v in progress.best.items()}, place / "best.safetensors")
+        save_file(best, place / "best.safetensors")
         write_json(
-            place / "state.json", {"step": progress.step, "best_value": progress.best_value, "components": plain}
+            place / "state.json", {"step": progress.step, "best_value": progress.best_value, "components": numbers}
         )
     for old in _of_stage(folder.parent, folder.name.rpartition("-")[0])[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
@@ -107,13 +139,14 @@ def newest(checkpoints: Path, stage: str, say: Callable[[str], None]) -> Path | 
 
 
 def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]]) -> Progress:
-    """Puts a checkpoint back into live objects."""
-    policy.load(folder / "policy")
+    """Puts a checkpoint back into live objects, however their weights are spread."""
+    with plain(policy.module):
+        policy.load(folder / "policy")
     moments = load_file(folder / "optimizer.safetensors")
     for name, p in trainable(policy.module).items():
         state = {key.rpartition("|")[2]: value for key, value in moments.items() if key.rpartition("|")[0] == name}
         for key, value in state.items():
-            optimizer.state[p][key] = value if key == "step" else value.to(p.device)
+            optimizer.state[p][key] = value if key == "step" else like(value, p)
     state_json: Mapping[str, Any] = json.loads((folder / "state.json").read_text("utf-8"))
     everything = {**load_file(folder / "components.safetensors"), **state_json["components"]}
     for name, part in parts:

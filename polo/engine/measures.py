@@ -10,6 +10,9 @@ from torch import Tensor
 
 from polo.engine.step import Judged
 
+#: numbers that :func:`_sums` gives
+_SUMS = 11
+
 
 def _sums(one: Judged) -> Tensor:
     """Sums over rows and pairs, so that passes and processes can be added up; float64."""
@@ -50,7 +53,9 @@ def step_metrics(judged: Sequence[Judged], accelerator: Accelerator) -> dict[str
         chosen item's log-ratio is higher), ``preference_accuracy`` (the same of the policy's own scores), ``kept``
         (share of negatives that entered the loss) and ``beta`` (mean over those).
     """
-    total = torch.stack([_sums(one) for one in judged]).sum(dim=0)
+    total = torch.zeros(_SUMS, dtype=torch.float64, device=accelerator.device)
+    if judged:  # a process without a row has nothing to add
+        total = torch.stack([_sums(one) for one in judged]).sum(dim=0)
     if accelerator.num_processes > 1:
         total = accelerator.reduce(total, reduction="sum")
     loss, counted, rows, chosen, rejected, margin, won, ahead, pairs, kept, beta = total.tolist()

@@ -26,7 +26,7 @@ from polo.engine.files import whole_file
 from polo.engine.scoring import CHUNK, completions
 from polo.engine.weights import digest, snapshot
 from polo.errors import PoloError
-from polo.protocols import Policy, Scorer
+from polo.protocols import Generates, Policy, Scorer
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -67,12 +67,18 @@ class Parts:
         return scores, tokens
 
     def completions(self, name: str, policy: Policy, rows: Rows) -> list[str]:
-        """Greedy completions of the rows' prompts under the system ``name``, on every process."""
+        """Greedy completions of the rows' prompts under the system ``name``, on every process.
+
+        By the scorer, where it writes completions too (all at once, as it keeps parts of its own), else by the policy.
+        """
+        scorer = self._scorer
 
         def make(part: Rows) -> pa.Table:
-            return pa.table({"text": pa.array(completions(policy, part), pa.string())})
+            texts = scorer.generate(policy, part) if isinstance(scorer, Generates) else completions(policy, part)
+            return pa.table({"text": pa.array(texts, pa.string())})
 
-        return [str(text) for text in self._table(f"{name}-text", policy, rows, TEXTS, make)["text"].to_pylist()]
+        size = len(rows) if isinstance(scorer, Generates) else TEXTS
+        return [str(text) for text in self._table(f"{name}-text", policy, rows, size, make)["text"].to_pylist()]
 
     def remove(self) -> None:
         """Forgets all parts; called when the results are written."""

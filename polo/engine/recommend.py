@@ -11,10 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from polo.data import PAD, ItemTable, Rows
-from polo.engine.scoring import score_lists
-from polo.errors import InputError
-from polo.protocols import Policy
-from polo.randomness import seed_of
+from polo.errors import InputError, PoloError
+from polo.protocols import Chooses, Policy, Scorer
 from polo.words import listing
 
 IntArray = npt.NDArray[np.int64]
@@ -23,8 +21,6 @@ FloatArray = npt.NDArray[np.float64]
 #: likeness (difflib ratio) from which on a title is taken for what was meant, and from which on it is suggested
 TAKEN: Final = 0.85
 SUGGESTED: Final = 0.55
-#: items of one list that is scored
-_BLOCK: Final = 256
 
 
 @dataclass(frozen=True)
@@ -83,30 +79,44 @@ def _like(text: str, wanted: str, by_title: dict[str, int], items: ItemTable, wh
     raise InputError(f"no title is {text!r}", where=where, fix=fix)
 
 
-def rank(
-    policy: Policy, history: IntArray, window: int, candidates: IntArray, budget: int
-) -> tuple[IntArray, FloatArray]:
-    """Candidates from best to worst, and their probabilities.
+def asked(policy: Policy, history: IntArray, window: int, candidates: IntArray) -> Rows:
+    """One row with this history, whose target is of no account.
 
     Args:
         policy: a trained policy.
         history: items, oldest first; the last ``window`` are shown.
         window: how many items the policy was trained to see.
         candidates: ``[n]`` different items.
-        budget: flat tokens of one forward pass.
-
-    Returns:
-        Items in order and their softmax over all candidates.
     """
     shown = np.full((1, window), PAD, np.int64)
     last = history[-window:]
     shown[0, window - len(last) :] = last
     listed = candidates[None] if policy.pool == "candidates" else None
-    # policies may keep what they made of a row under its id: a history that is no row of the data needs one of its own
-    name = np.array([seed_of("recommend", *history.tolist())], np.int64)
-    one = Rows(name, np.zeros(1, np.int64), shown, candidates[:1], listed)
-    blocks = [candidates[start : start + _BLOCK] for start in range(0, len(candidates), _BLOCK)]
-    scores = np.concatenate([score_lists(policy, one, block[None], budget)[0][0] for block in blocks])
+    return Rows(np.full(1, PAD), np.full(1, PAD), shown, candidates[:1], listed)
+
+
+def rank(scorer: Scorer, policy: Policy, row: Rows, candidates: IntArray) -> tuple[IntArray, FloatArray]:
+    """Candidates ``[n]`` of one row from best to worst, and their softmax over all candidates."""
+    scores = scorer.score(policy, row, candidates[None])[0][0]
     order = np.argsort(-scores, kind="stable")
     weight = np.exp(scores - scores.max())
     return candidates[order], (weight / weight.sum())[order]
+
+
+def decode(scorer: Scorer, policy: Policy, row: Rows, candidates: IntArray) -> int:
+    """The candidate ``[n]`` of one row that constrained decoding arrives at.
+
+    Raises:
+        InputError: the scorer only scores.
+        PoloError: it arrived at none (the model's limit of positions cut the answer short).
+    """
+    if not isinstance(scorer, Chooses):
+        raise InputError(
+            "this scorer ranks candidates, it does not decode one",
+            where="--decode",
+            fix="--scorer vllm, or drop --decode",
+        )
+    column = int(scorer.choose(policy, row, candidates[None])[0])
+    if column < 0:
+        raise PoloError("the decoder wrote no candidate", where="--decode", fix="drop --decode to rank them all")
+    return int(candidates[column])

@@ -22,6 +22,7 @@ from torch import Tensor
 from polo.data import Rows
 from polo.engine.files import write_bytes
 from polo.engine.passes import score_in_passes
+from polo.engine.sharding import agreed
 from polo.engine.weights import Weights, under
 from polo.errors import PoloError
 from polo.protocols import Policy
@@ -38,6 +39,7 @@ FORMAT = "2"
 CONTENT = "content"
 
 ScoreArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.int64]
 
 
 class ScoreCache:
@@ -138,20 +140,36 @@ class Reference:
         weights: the frozen weights.
         cache: see :class:`ScoreCache`.
         tokens_per_pass: memory limit of one forward.
+        autocast: the type that autocast computes in, ``None`` without autocast.
+
+    Attributes:
+        tolerance: nats by which scores of the same weights may differ, by the type they are computed in.
     """
 
-    def __init__(self, policy: Policy, weights: Weights, cache: ScoreCache, tokens_per_pass: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        weights: Weights,
+        cache: ScoreCache,
+        tokens_per_pass: int,
+        autocast: torch.dtype | None = None,
+    ) -> None:
         self._policy, self._weights, self.cache, self._budget = policy, weights, cache, tokens_per_pass
         self._unchecked = CHECKED
+        self.tolerance = max(TOLERANCE.get(dtype, 1e-3) for dtype in (_dtype(policy), autocast or torch.float64))
 
     def score(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        """Reference scores ``[B, n]`` without gradient, in float32 (float64 where the policy computes in it)."""
+        """Reference scores ``[B, n]`` without gradient, in float32 (float64 where the policy computes in it).
+
+        Must be called by all processes, with a row at least, if the weights are sharded: what one of them finds in its
+        cache another may have to compute, and that takes all of them.
+        """
         keys = self._policy.keys(rows, items)
         known = [self.cache.get(key) for key in keys]
         self._check(rows, items, keys, known)
         missing = np.array([i for i, value in enumerate(known) if value is None], dtype=np.int64)
-        if len(missing):
-            fresh = self._compute(rows[missing], items[torch.from_numpy(missing).to(items.device)])
+        if agreed(self._policy.module, len(missing)):
+            fresh = self._compute(rows, items, missing)
             for i, value in zip(missing, _exact(fresh), strict=True):
                 known[i] = value
                 self.cache.put(keys[i], value)
@@ -159,26 +177,26 @@ class Reference:
         stacked = np.stack([value for value in known if value is not None])
         return torch.from_numpy(stacked).to(items.device)
 
-    def _compute(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    def _compute(self, rows: Rows, items: Int[Tensor, "b n"], only: IntArray) -> Float[Tensor, "m n"]:
         with under(self._policy.module, self._weights):
-            return score_in_passes(self._policy, rows, items, self._budget)
+            return score_in_passes(self._policy, rows, items, self._budget, only)
 
     def _check(self, rows: Rows, items: Tensor, keys: list[bytes], known: list[ScoreArray | None]) -> None:
         """Computes the first rows that come from disk again and compares."""
-        if not self._unchecked:
+        old: list[int] = []
+        if self._unchecked:
+            old = [i for i, key in enumerate(keys) if known[i] is not None and self.cache.came_from_disk(key)]
+            old = old[: self._unchecked]
+        if not agreed(self._policy.module, len(old)):
             return
-        old = [i for i, key in enumerate(keys) if known[i] is not None and self.cache.came_from_disk(key)]
-        old = old[: self._unchecked]
+        again = self._compute(rows, items, np.asarray(old, dtype=np.int64))
         if not old:
             return
-        index = np.asarray(old, dtype=np.int64)
-        again = self._compute(rows[index], items[torch.from_numpy(index).to(items.device)])
-        tolerance = TOLERANCE.get(_dtype(self._policy), 1e-3)
         found = np.stack([value for i in old if (value := known[i]) is not None])
         worst = float(np.abs(_exact(again) - found).max())
-        if not worst <= tolerance:
+        if not worst <= self.tolerance:
             raise PoloError(
-                f"cached reference scores differ from fresh ones by {worst:.3g} nats (allowed: {tolerance:g})",
+                f"cached reference scores differ from fresh ones by {worst:.3g} nats (allowed: {self.tolerance:g})",
                 where="reference cache",
                 fix="delete the folder `reference` in the polo cache and report it if it happens again",
             )

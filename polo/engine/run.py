@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from polo.engine.files import write_bytes, write_json
 from polo.engine.launch import peer_lost
 from polo.engine.prepare import Prepared, for_policy, prepare
 from polo.engine.runfolder import RunFolder
+from polo.engine.sharding import can_shard, spread
 from polo.engine.stages import Stages
 from polo.errors import InputError, PoloError
 from polo.plugins import Plugins
@@ -66,13 +68,21 @@ class Run:
         resolved: the recipe.
         plugins: loaded plugins, for their catalogue, events and provenance.
         resume: a run folder to go on in; ``None`` starts a new one.
+        shard: each process keeps a part of the weights only. Memory, not mathematics.
+
+    Raises:
+        InputError: ``resume`` began with another recipe, or there is no second process to ``shard`` with.
     """
 
-    def __init__(self, resolved: Resolved, plugins: Plugins, resume: RunFolder | None = None) -> None:
+    def __init__(
+        self, resolved: Resolved, plugins: Plugins, resume: RunFolder | None = None, *, shard: bool = False
+    ) -> None:
         self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
         self._accelerator = accelerator_of(self.recipe)
         self.console = Console(silent=not self._accelerator.is_main_process)
-        self._resumed = resume
+        self._resumed, self._shard = resume, shard
+        if shard:
+            can_shard(self._accelerator)
         if resume is not None:
             self._same_recipe(resume)
 
@@ -89,7 +99,14 @@ class Run:
         composer = Composer(self.resolved, self._plugins.catalogue, self.console, device)
         with self._main_first():
             splits = composer.data()
-        return prepare(self.recipe, composer, splits)
+        ready = prepare(self.recipe, composer, splits)
+        if self._shard and not getattr(composer.scorer(), "together", False):
+            raise InputError(
+                f"scorer '{self.recipe.evaluate.scorer.name}' needs all weights in one process",
+                where="evaluate.scorer",
+                fix="train with evaluate.scorer=policy, then run `polo eval RUN` with this scorer; or drop --shard",
+            )
+        return ready
 
     def dry_run(self) -> None:
         """Shows the plan and stops."""
@@ -105,7 +122,7 @@ class Run:
         if self.recipe.init_from is not None:
             policy.load(Path(self.recipe.init_from))
         ready = for_policy(ready, self.recipe, policy, self.console.say)
-        policy.module = self._accelerator.prepare_model(policy.module)
+        policy.module = spread(policy.module, self._accelerator, shard=self._shard)
         return policy, ready
 
     # -- the run ------------------------------------------------------------------------------------------------
@@ -161,8 +178,13 @@ class Run:
         return folder
 
     def _describe(self, folder: RunFolder, ready: Prepared) -> None:
-        """Everything about the run that is known before it starts."""
+        """Everything about the run that is known before it starts; of one that goes on, only what may be new."""
+        processes = {"count": self._accelerator.num_processes, "sharded": self._shard}
+        path = folder.path / "provenance.json"
         if self._resumed is not None:
+            began = json.loads(path.read_text("utf-8"))
+            now = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "processes": processes}
+            write_json(path, {**began, "continued": [*began.get("continued", []), now]})
             return
         write_bytes(folder.path / "recipe.yaml", self.resolved.text.encode())
         facts = {
@@ -174,8 +196,9 @@ class Run:
                      "licence": ready.splits.licence, "notes": dict(ready.splits.notes)},
             "protocol": protocol_of(self.recipe, ready),
             "seed": self.recipe.seed,
+            "processes": processes,
         }  # fmt: skip
-        write_json(folder.path / "provenance.json", facts)
+        write_json(path, facts)
         write_bytes(folder.path / "resolved.yaml", to_yaml(self.resolved).encode())  # last: from here on it can go on
 
     def _audit(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:

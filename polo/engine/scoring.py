@@ -22,6 +22,8 @@ IntArray = npt.NDArray[np.int64]
 
 #: rows between two movements of the progress bar
 CHUNK = 128
+#: scores between two movements: rows with very long lists move it one by one
+SCORES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,8 @@ class PolicyScorerOptions:
 class PolicyScorer:
     """Scores with the policy as it is trained: shared prefix, no gradient, eval mode."""
 
+    #: every process calls the policy, equally often, so that weights may be sharded
+    together = True
     #: rows after which an evaluation that is killed can go on
     part_rows = 4 * CHUNK
 
@@ -65,7 +69,7 @@ def score_lists(
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    from polo.engine.passes import score_in_passes
+    from polo.engine.passes import rank_in_passes
 
     state = PartialState()
     mine = np.arange(state.process_index, len(rows), state.num_processes)
@@ -75,12 +79,15 @@ def score_lists(
     training = policy.module.training
     policy.module.eval()
     with torch.no_grad():
-        for start in track(range(0, len(mine), CHUNK), label="scoring"):
-            index = mine[start : start + CHUNK]
-            items = torch.from_numpy(candidates[index]).to(device)
-            found = score_in_passes(policy, rows[index], items, budget)
-            scores[start : start + len(index)] = found.double().cpu().numpy()
-            tokens[start : start + len(index)] = policy.tokens(items).cpu().numpy()
+        # all processes go over the same blocks, also those that have fewer rows or none in the last one
+        block = max(1, min(CHUNK, SCORES // max(candidates.shape[1], 1))) * state.num_processes
+        for start in track(range(0, len(rows), block), label="scoring"):
+            items = torch.from_numpy(candidates[start : start + block]).to(device)
+            own = np.arange(state.process_index, len(items), state.num_processes)
+            found = rank_in_passes(policy, rows[start : start + block], items, budget, own)
+            place = slice(start // state.num_processes, start // state.num_processes + len(own))
+            scores[place] = found.double().cpu().numpy()
+            tokens[place] = policy.tokens(items[torch.from_numpy(own).to(device)]).cpu().numpy()
     policy.module.train(training)
     if state.num_processes == 1:
         return scores, tokens
@@ -91,9 +98,18 @@ def score_lists(
 
 def completions(policy: Any, rows: Rows, track: Callable[..., Iterable[Any]] = _plain) -> list[str]:
     """Greedy completions of N rows by ``policy.generate(rows)``, in parts, the same on every process."""
+    import torch
+
+    from polo.engine.sharding import is_sharded, reachable
+
+    if is_sharded(policy.module):  # a sharded module is called as a whole before its parts are
+        with torch.no_grad():
+            items = torch.from_numpy(rows.target[:1, None])
+            policy.score(rows[:1], items.to(next(policy.module.parameters()).device))
     texts: list[str] = []
-    for start in track(range(0, len(rows), CHUNK), label="generating"):
-        texts += policy.generate(rows[start : start + CHUNK])
+    with reachable(policy.module):
+        for start in track(range(0, len(rows), CHUNK), label="generating"):
+            texts += policy.generate(rows[start : start + CHUNK])
     return texts
 
 

@@ -20,6 +20,7 @@ from polo.engine.console import Console
 from polo.engine.interrupt import Interrupt, Interrupted
 from polo.engine.measures import step_metrics
 from polo.engine.scoring import preference_accuracy, score_lists
+from polo.engine.sharding import clip
 from polo.engine.step import Objective, Stepper
 from polo.engine.weights import restore, snapshot, trainable
 from polo.errors import PoloError
@@ -117,11 +118,11 @@ def train(job: Job) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             judged = stepper.backward(batch, step, epoch, step / total)
-            norm = accelerator.clip_grad_norm_(parameters, stage.clip)
+            norm = clip(parameters, stage.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             metrics = step_metrics(judged, accelerator)
-            metrics |= {"grad_norm": float(norm), "learning_rate": rate, "seconds": time.monotonic() - began}
+            metrics |= {"grad_norm": norm, "learning_rate": rate, "seconds": time.monotonic() - began}
             job.log({"stage": job.name, "step": step, "epoch": step * stage.batch / len(job.rows), **metrics})
             job.console.note(f"loss {metrics['loss']:.3f}")
             progress.step = step + 1
@@ -136,7 +137,7 @@ def train(job: Job) -> None:
                     f"stopped after step {progress.step:,} of {total:,} of stage '{job.name}'; {job.resume_hint}"
                 )
     if stage.select == "best_valid" and progress.best:
-        restore(policy.module, {k: v.to(accelerator.device) for k, v in progress.best.items()})
+        restore(policy.module, progress.best)
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
 
@@ -149,11 +150,7 @@ def _batch(job: Job, step: int) -> tuple[Rows, int]:
     """The rows of a step: epochs are permutations by (seed, stage, epoch), cut into batches."""
     epoch, place = divmod(step, _per_epoch(job))
     order = np.random.default_rng(seed_of(job.seed, job.name, "order", epoch)).permutation(len(job.rows))
-    chosen = order[place * job.stage.batch : (place + 1) * job.stage.batch]
-    missing = job.accelerator.num_processes - len(chosen)
-    if missing > 0:  # every process must have a row
-        chosen = np.concatenate([chosen, order[:missing]])
-    return job.rows[chosen], epoch
+    return job.rows[order[place * job.stage.batch : (place + 1) * job.stage.batch]], epoch
 
 
 def _agree(requested: bool, accelerator: Accelerator) -> bool:
@@ -167,9 +164,9 @@ def _agree(requested: bool, accelerator: Accelerator) -> bool:
 def _save(job: Job, optimizer: torch.optim.Optimizer, progress: checkpoint.Progress) -> None:
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
-    if job.accelerator.is_main_process:
-        place = job.checkpoints / f"{job.name}-{progress.step}"
-        checkpoint.save(place, job.policy, optimizer, job.objective.parts, progress)
+    place = job.checkpoints / f"{job.name}-{progress.step}"
+    main = bool(job.accelerator.is_main_process)
+    checkpoint.save(place, job.policy, optimizer, job.objective.parts, progress, writes=main)
     job.accelerator.wait_for_everyone()
 
 
@@ -213,7 +210,7 @@ def _check_start(job: Job, stepper: Stepper) -> None:
     ref = reference.score(rows, items)
     now = stepper.peek(rows, items)
     worst = float((now - ref).abs().max())
-    if not worst <= START_TOLERANCE:
+    if not worst <= max(START_TOLERANCE, reference.tolerance):
         raise PoloError(
             f"before the first step the policy and its reference are the same weights, yet differ by {worst:.3g} nats",
             where=f"stages.{job.name}",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 
 from polo.engine.compose import Heads, cache_dir
@@ -19,6 +20,7 @@ from polo.engine.files import damage, whole_folder
 from polo.engine.prepare import Prepared
 from polo.engine.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.engine.runfolder import RunFolder
+from polo.engine.sharding import plain
 from polo.engine.stage import Job, train
 from polo.engine.stagecache import stage_fingerprint
 from polo.engine.step import Objective
@@ -46,7 +48,8 @@ class Stages:
         reference = self.resolved.recipe.reference
         weights: dict[str, Weights] = {"base": snapshot(self.policy.module)}
         if reference not in ("base", "none", *self.resolved.recipe.stages):
-            self.policy.load(Path(reference))
+            with plain(self.policy.module):
+                self.policy.load(Path(reference))
             weights[reference] = snapshot(self.policy.module)
             restore(self.policy.module, weights["base"])
         previous, before = "base", ""
@@ -61,9 +64,10 @@ class Stages:
             if reference == name:
                 weights[name] = snapshot(self.policy.module)
             previous = name
-        if self.accelerator.is_main_process and not self.folder.final.exists():
-            with whole_folder(self.folder.final) as place:
-                self.policy.save(place)
+        with plain(self.policy.module):
+            if self.accelerator.is_main_process and not self.folder.final.exists():
+                with whole_folder(self.folder.final) as place:
+                    self.policy.save(place)
 
     def _taken(self, name: str, fingerprint: str) -> bool:
         """Loads a stage that this run or another one has trained already."""
@@ -73,7 +77,8 @@ class Stages:
                 if fault := damage(place):
                     self.console.say(f"{name}: not taken from {whose}: {fault}")
                     continue
-                self.policy.load(place / "policy")
+                with plain(self.policy.module):
+                    self.policy.load(place / "policy")
                 self.console.say(f"{name}: taken from {whose} (fingerprint {fingerprint})")
                 if self.accelerator.is_main_process and place == cached:
                     self.folder.rewind(name, -1)
@@ -85,25 +90,28 @@ class Stages:
         return False
 
     def _keep(self, name: str, fingerprint: str) -> None:
-        if self.accelerator.is_main_process:
-            cached = cache_dir() / "stages" / fingerprint
-            for place in (self.folder.stage(name), cached):
-                if place == cached and damage(cached) is None:
-                    continue  # a run beside this one was first; others may be reading it
-                with whole_folder(place) as temporary:
-                    (temporary / "policy").mkdir()
-                    self.policy.save(temporary / "policy")
+        with plain(self.policy.module):
+            if self.accelerator.is_main_process:
+                self._write(name, cache_dir() / "stages" / fingerprint)
         self.accelerator.wait_for_everyone()
+
+    def _write(self, name: str, cached: Path) -> None:
+        for place in (self.folder.stage(name), cached):
+            if place == cached and damage(cached) is None:
+                continue  # a run beside this one was first; others may be reading it
+            with whole_folder(place) as temporary:
+                (temporary / "policy").mkdir()
+                self.policy.save(temporary / "policy")
 
     def _train(self, name: str, heads: Heads, frozen: Weights | None, starts_at_reference: bool) -> None:
         stage = self.resolved.recipe.stages[name]
-        header = cache_header(
-            self.policy, digest(frozen) if frozen is not None else "", str(self.accelerator.mixed_precision)
-        )
+        precision = str(self.accelerator.mixed_precision)
+        header = cache_header(self.policy, digest(frozen) if frozen is not None else "", precision)
         cache = ScoreCache(
             cache_folder(cache_dir(), header), header, self.console.say, rank=self.accelerator.process_index
         )
-        reference = None if frozen is None else Reference(self.policy, frozen, cache, stage.tokens_per_pass)
+        autocast = torch.bfloat16 if precision == "bf16" else None
+        reference = None if frozen is None else Reference(self.policy, frozen, cache, stage.tokens_per_pass, autocast)
         hook = self.plugins.manager.hook
 
         def log(line: Mapping[str, Any]) -> None:

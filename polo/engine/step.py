@@ -7,7 +7,6 @@ and the leaf's gradient is pushed back through each pass.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ from torch import Tensor
 from polo.data import Rows
 from polo.engine.passes import passes, score_in_passes
 from polo.engine.reference import Reference
+from polo.engine.sharding import agreed, exchanging, whole
 from polo.errors import PoloError
 from polo.protocols import Beta, Loss, Policy, Sampler
 from polo.randomness import RowRandom, seed_of
@@ -174,17 +174,21 @@ class Stepper:
         draw = self.draw(rows, epoch)
         rank, world = self._accelerator.process_index, self._accelerator.num_processes
         mine = np.arange(rank, len(rows), world)
+        idle = not len(mine)  # in a batch with fewer rows than processes: takes part with a row that counts for nothing
+        if idle:
+            mine = np.zeros(1, dtype=np.int64)
         # the other row of a mismatched pair is the next one of the whole batch, whatever the number of processes
         partner = np.roll(rows.target, -1)[mine] if self._objective.needs("mismatched") else None
         own, drawn = rows[mine], draw[torch.from_numpy(mine)]
         for _, part in self._objective.parts:
             if before := getattr(part, "before_step", None):
                 before(step)
-        groups = passes(self._policy.cost(own, 1 + drawn.items.shape[1]), self._budget)
+        groups = [] if idle else passes(self._policy.cost(own, 1 + drawn.items.shape[1]), self._budget)
+        count = max(1, agreed(self._policy.module, len(groups)))
         if partner is not None or self._objective.needs("whole_batch"):
-            judged = self._whole_batch(own, drawn, partner, groups, step, epoch, progress)
+            judged = self._whole_batch(own, drawn, partner, groups, count, step, epoch, progress)
         else:
-            judged = self._row_wise(own, drawn, groups, step, epoch, progress)
+            judged = self._row_wise(own, drawn, groups, count, step, epoch, progress)
         self._normalise(judged)
         for _, part in self._objective.parts:
             if after := getattr(part, "after_step", None):
@@ -192,14 +196,20 @@ class Stepper:
         return judged
 
     def _row_wise(
-        self, rows: Rows, draw: Draw, groups: list[IntArray], step: int, epoch: int, progress: float
+        self, rows: Rows, draw: Draw, groups: list[IntArray], count: int, step: int, epoch: int, progress: float
     ) -> list[Judged]:
+        """Pass by pass; passes from ``len(groups)`` up to ``count`` only take part in those of other processes."""
         judged = []
-        for part, index in enumerate(groups):
+        for part in range(count):
+            index = groups[part] if part < len(groups) else np.zeros(1, dtype=np.int64)
             scores, items = self._bundle(rows[index], draw[torch.from_numpy(index)], None)
             self._seed(step, part)
-            with self._sync(last=part == len(groups) - 1):
-                one = self.judge(replace(scores, policy=self._policy.score(rows[index], items)), epoch, progress)
+            with self._sync(last=part == count - 1):
+                policy = self._policy.score(rows[index], items)
+                if part >= len(groups):
+                    self._accelerator.backward(policy.sum() * 0.0)
+                    continue
+                one = self.judge(replace(scores, policy=policy), epoch, progress)
                 self._accelerator.backward((one.loss * one.counted).sum() * self._accelerator.num_processes)
             judged.append(replace(one, loss=one.loss.detach()))
         return judged
@@ -210,30 +220,39 @@ class Stepper:
         draw: Draw,
         partner: IntArray | None,
         groups: list[IntArray],
+        count: int,
         step: int,
         epoch: int,
         progress: float,
     ) -> list[Judged]:
-        """Scores first, then one call of the head, then the leaf's gradient back through each pass."""
+        """Scores first, then one call of the head, then the leaf's gradient back through each pass.
+
+        Passes from ``len(groups)`` up to ``count`` only take part in those of other processes.
+        """
         blank, items = self._bundle(rows, draw, partner)
         once = len(groups) == 1 and self._accelerator.num_processes == 1
+        places = [torch.from_numpy(index).to(items.device) for index in groups]
+        fed = [*groups, *[np.zeros(1, dtype=np.int64)] * (count - len(groups))]
         scored: list[Tensor] = []
         with torch.set_grad_enabled(once):
-            for part, index in enumerate(groups):
+            for part, index in enumerate(fed):
                 self._seed(step, part)
                 scored.append(self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)]))
-        order = torch.from_numpy(np.concatenate(groups)).argsort().to(items.device)
-        leaf = torch.cat([s.detach() for s in scored])[order].requires_grad_()
+        if groups:
+            leaf = torch.cat([s.detach() for s in scored[: len(groups)]])[torch.cat(places).argsort()]
+        else:
+            leaf, blank = scored[0].detach()[:0], blank.map(lambda t: t[:0])
+        leaf.requires_grad_()
         everything, own = self._gathered(replace(blank, policy=leaf))
         one = self.judge(everything, epoch, progress)
         (gradient,) = torch.autograd.grad((one.loss * one.counted).sum(), leaf)
-        for part, index in enumerate(groups):
-            at = torch.from_numpy(index).to(items.device)
-            with self._sync(last=part == len(groups) - 1):
+        for part, index in enumerate(fed):
+            with self._sync(last=part == count - 1):
                 if not once:
                     self._seed(step, part)
-                    scored[part] = self._policy.score(rows[index], items[at])
-                self._accelerator.backward((scored[part] * gradient[at]).sum() * self._accelerator.num_processes)
+                    scored[part] = self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)])
+                weight = gradient[places[part]] if part < len(groups) else torch.zeros_like(scored[part])
+                self._accelerator.backward((scored[part] * weight).sum() * self._accelerator.num_processes)
         return [
             Judged(
                 one.scores.map(lambda t: t[own]), one.keep[own], one.beta[own], one.loss.detach()[own], one.counted[own]
@@ -255,12 +274,13 @@ class Stepper:
 
     def _sync(self, *, last: bool) -> Any:
         """Ranks exchange gradients in the last pass only."""
-        return contextlib.nullcontext() if last else self._accelerator.no_sync(self._policy.module)
+        return exchanging(self._policy.module, self._accelerator, now=last)
 
     def _normalise(self, judged: list[Judged]) -> None:
         """From the summed gradient to that of the mean over counted rows of all ranks, plus the policy's own loss."""
-        loss, counted = torch.cat([j.loss for j in judged]), torch.cat([j.counted for j in judged])
-        local = torch.stack([counted.sum().float(), (~torch.isfinite(loss)).sum().float()])
+        local = torch.zeros(2, device=self._accelerator.device)  # a process without a row adds nothing
+        for one in judged:
+            local += torch.stack([one.counted.sum(), (~torch.isfinite(one.loss)).sum()])
         count, broken = self._accelerator.reduce(local, reduction="sum").tolist()
         if broken:
             self._blame(judged)
@@ -270,8 +290,8 @@ class Stepper:
                 p.grad.mul_(scale)
         extra = self._policy.extra_loss()
         if extra is not None:
-            with self._accelerator.no_sync(self._policy.module):
-                self._accelerator.backward(extra)
+            with exchanging(self._policy.module, self._accelerator, now=False):
+                self._accelerator.backward(whole(extra))
 
     def _blame(self, judged: list[Judged]) -> NoReturn:
         for one in judged:

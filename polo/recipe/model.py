@@ -106,7 +106,9 @@ class Recipe:
     trackers: tuple[Ref["tracker"], ...] = ()
     #: ``auto`` takes a GPU if there is one
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    #: ``auto``: bf16 on a GPU, fp32 on a CPU
+    #: ``bf16``: autocast, that is matrix products of every pass in bfloat16, of policy and reference alike, whatever
+    #: type the weights have; log-softmax, losses and the optimiser stay in float32. ``auto``: bf16 on a GPU, fp32 on
+    #: a CPU
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     #: where run folders are made
     out: str = "runs"

@@ -1,15 +1,18 @@
-"""Titles as people write them, and ranking in blocks."""
+"""Titles as people write them, ranking, and decoding one title."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polo import InputError, ItemTable
-from polo.engine import recommend
-from polo.engine.recommend import match_titles, rank
+from polo import Context, InputError, ItemTable, PoloError, Rows
+from polo.engine.recommend import asked, decode, match_titles, rank
+from polo.engine.scoring import PolicyScorer, PolicyScorerOptions
 from tests.engine.toys import ToyPolicy
 
 TITLES = ["Boards of Canada", "Björk", "Radiohead", "The Beatles", "Beatles Revival Band", "Muse"]
@@ -38,12 +41,42 @@ def test_what_may_be_several_titles_is_asked_back() -> None:
         match_titles(["beatles"], TABLE, "--history")
 
 
-def test_law_blocks_do_not_change_the_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy, history, everything = ToyPolicy(), np.array([3, 8, 1]), np.arange(40)
-    whole_items, whole_p = rank(policy, history, 5, everything, 1000)
-    monkeypatch.setattr(recommend, "_BLOCK", 7)
-    items, p = rank(policy, history, 5, everything, 1000)
-    assert items.tolist() == whole_items.tolist()
-    assert p == pytest.approx(whole_p)
+class Table:
+    """A scorer whose score of an item is its number's sine; it decodes the column that it is told to."""
+
+    def __init__(self, column: int = 0) -> None:
+        self.column = column
+
+    def score(self, policy: Any, rows: Rows, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.sin(candidates.astype(float)), np.ones_like(candidates)
+
+    def choose(self, policy: Any, rows: Rows, candidates: np.ndarray) -> np.ndarray:
+        return np.full(len(rows), self.column)
+
+
+ROW = asked(ToyPolicy(), np.array([3, 8, 1]), 5, np.arange(40))
+
+
+def test_the_row_shows_the_last_items_of_the_history() -> None:
+    assert ROW.history.tolist() == [[-1, -1, 3, 8, 1]]
+    assert asked(ToyPolicy(), np.arange(7), 5, np.arange(9)).history.tolist() == [[2, 3, 4, 5, 6]]
+
+
+@given(st.permutations(range(20)))
+def test_law_the_order_of_candidates_does_not_change_the_ranking(order: list[int]) -> None:
+    items, p = rank(Table(), ToyPolicy(), ROW, np.array(order))
+    assert items.tolist() == sorted(range(20), key=lambda i: -np.sin(i))
     assert p.sum() == pytest.approx(1)
     assert (np.diff(p) <= 0).all()
+
+
+def test_the_decoded_column_is_that_candidate() -> None:
+    assert decode(Table(2), ToyPolicy(), ROW, np.array([7, 5, 9])) == 9
+
+
+def test_decoding_without_an_answer_or_without_a_decoder_is_an_error() -> None:
+    with pytest.raises(PoloError, match="wrote no candidate"):
+        decode(Table(-1), ToyPolicy(), ROW, np.array([7, 5, 9]))
+    scorer = PolicyScorer(PolicyScorerOptions(), Context(seed=0, cache=Path(), build=lambda choice: None))
+    with pytest.raises(InputError, match="does not decode"):
+        decode(scorer, ToyPolicy(), ROW, np.array([7, 5, 9]))

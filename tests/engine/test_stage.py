@@ -145,6 +145,7 @@ def test_when_all_checkpoints_are_damaged_the_error_names_a_file(tmp_path: Path)
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     one, run = job(tmp_path, stage_of(checkpoint=0))
+    before = signal.getsignal(signal.SIGINT)
 
     def log(line: Mapping[str, Any]) -> None:
         if "loss" in line and line["step"] == 5:
@@ -153,7 +154,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match=r"after step 6 of 12 of stage 'prefer'; --resume"):
         train(Job(**{**one.__dict__, "log": log}))
     assert (run.checkpoints / "prefer-6" / "manifest.json").is_file()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_old_checkpoints_are_removed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from polo import InputError
+from polo.protocols import ScoresMany
 from polo_causal_lm.options import CausalLMOptions, HubOptions, LoraOptions, PromptOptions
 from polo_causal_lm.policy import CausalLM
 from polo_causal_lm.quiet import quiet
@@ -102,6 +103,93 @@ def test_ddp_can_wrap_the_module(base: Path, tmp_path: Path) -> None:
     grads = [p.grad for p in made.module.parameters() if p.grad is not None]
     assert len(grads) == len(expected) == 28
     assert all(torch.equal(a, b) for a, b in zip(grads, expected, strict=True))
+
+
+def everything(rows: int = 8, n: int = 130) -> torch.Tensor:
+    """More items of each row than are scored beside one prompt; the toy titles again and again."""
+    return (torch.arange(n) + torch.arange(rows)[:, None]) % len(TITLES)
+
+
+@pytest.mark.parametrize("options", [{}, {"tree": "never"}, {"engine": "packed"}, {"engine": "naive"}], ids=str)
+def test_long_lists_get_the_scores_of_short_ones_whatever_the_budget(
+    base: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    made, rows = policy(base, tmp_path, **options), toy_splits().train[np.arange(2)]
+    shake(made)
+    few = made.score(rows, everything(2, len(TITLES))).detach()
+    expected = few.repeat(1, 7)
+    for budget in (10_000, 300, 1):
+        found = made.score_many(rows, everything(2, 70), budget)
+        assert not found.requires_grad
+        torch.testing.assert_close(found, expected, atol=5e-5, rtol=0)
+
+
+def test_the_tree_is_for_long_lists_unless_a_recipe_says_otherwise(base: Path, tmp_path: Path) -> None:
+    made = policy(base, tmp_path)
+    assert isinstance(made, ScoresMany)
+    assert (made.tree, made.few, made.tree_reason) == (True, 64, "for more than 64 titles")
+    assert policy(base, tmp_path, tree="always").few == 0
+    assert not policy(base, tmp_path, tree="never").tree
+    capped = policy(save_base(tmp_path / "gemma2", "gemma2"), tmp_path)
+    assert not capped.tree
+    assert "eager" in capped.tree_reason
+    torch.testing.assert_close(
+        capped.score_many(toy_splits().train, everything(), 500)[:, :10],
+        capped.score(toy_splits().train, everything(n=10)),
+        atol=5e-5,
+        rtol=0,
+    )
+
+
+def test_a_wrapped_module_is_what_a_tree_is_scored_with(base: Path, tmp_path: Path) -> None:
+    calls = []
+
+    class Wrapper(torch.nn.Module):
+        def __init__(self, module: torch.nn.Module) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, layout: Any) -> torch.Tensor:
+            calls.append(int(layout.ids.numel()))
+            return self.module(layout)  # type: ignore[no-any-return]
+
+    made, rows = policy(base, tmp_path), toy_splits().train
+    made.module = Wrapper(made.module)
+    made.score_many(rows, everything(), 150)
+    assert len(calls) > 1
+    assert max(calls) <= 150
+
+
+def test_a_bfloat16_policy_scores_short_and_long_lists_without_gradient(base: Path, tmp_path: Path) -> None:
+    exact, rows = policy(base, tmp_path), toy_splits().train
+    made = policy(base, tmp_path, dtype="bfloat16")
+    weights = {p.dtype for p in made.module.parameters() if not p.requires_grad}
+    assert weights == {torch.bfloat16}
+    assert made.tree
+    assert made.engine == "split"
+    with torch.no_grad():
+        short = made.score(rows, everything(n=10))
+        expected = exact.score(rows, everything(n=10))
+    long = made.score_many(rows, everything(), 300)[:, :10]
+    assert short.dtype == long.dtype == torch.float32
+    naive = policy(base, tmp_path, dtype="bfloat16", engine="naive")
+    with torch.no_grad():
+        off = float((naive.score(rows, everything(n=10)) - expected).abs().max())
+    assert 0 < float((short - expected).abs().max()) < 2 * off
+    assert 0 < float((long - expected).abs().max()) < 2 * off
+
+
+def test_a_failing_check_of_the_tree_is_said_and_long_lists_are_scored_without_it(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from polo_causal_lm.engines import tree_attention
+
+    monkeypatch.setattr(tree_attention, "_some", lambda query, *others: query.transpose(0, 1))
+    said: list[str] = []
+    made = policy(base, tmp_path, said=said)
+    assert (made.tree, made.engine) == (False, "split")
+    assert "the tree differs from `naive`" in made.tree_reason
+    assert any("64 titles at a time" in line for line in said)
 
 
 def test_only_adapters_are_trained_and_every_linear_layer_has_one(base: Path, tmp_path: Path) -> None:

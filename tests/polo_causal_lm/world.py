@@ -12,7 +12,9 @@ import transformers
 
 from polo import Choice, Context, ItemTable, Known, Rows, Sequences, Splits
 from polo_causal_lm.engines.base import causal_lm
+from polo_causal_lm.engines.choose import choose_engine, choose_tree
 from polo_causal_lm.loading import add_lora
+from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.options import LoraOptions
 from polo_causal_lm.quiet import quiet
 from polo_causal_lm.template import Template
@@ -93,6 +95,14 @@ def keep_float64(model: Any) -> Any:
 
             part.forward = forward
     return model
+
+
+def tree_scorer(family: str, dtype: torch.dtype) -> CandidateScorer:
+    """With the engine that the policy would choose, and the tree's attention in the model."""
+    model = random_peft(family, dtype)
+    engine, _ = choose_engine("auto", model, 128)
+    assert choose_tree("auto", engine, model)[0]
+    return CandidateScorer(keep_float64(model) if dtype == torch.float64 else model, engine).eval()
 
 
 def random_encoded(seed: int, rows: int, n: int, longest: int = 5) -> Encoded:

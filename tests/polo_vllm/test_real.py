@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from polo import InputError, PoloError
 from polo_vllm.child import Workers
@@ -63,8 +64,9 @@ def expected(policy: Any) -> np.ndarray:
 
 def settings(base: Path) -> dict[str, Any]:
     return {
-        "model": str(base), "rank": None, "dtype": "float32", "max_model_len": 256, "block_size": BLOCK,
-        "gpu_memory_utilization": 0.5, "batched_tokens": None, "eager": True, "tensor_parallel": 1, "cpu_cache_gib": 1,
+        "model": str(base), "tokenizer": None, "rank": None, "dtype": "float32", "max_model_len": 256,
+        "block_size": BLOCK, "gpu_memory_utilization": 0.5, "batched_tokens": None, "eager": True,
+        "tensor_parallel": 1, "cpu_cache_gib": 1,
     }  # fmt: skip
 
 
@@ -168,6 +170,42 @@ def test_greedy_completions_are_the_policys(scorer: VLLMScorer, policy: Any) -> 
     assert scorer.generate(policy, rows, 12) == policy.generate(rows, 12)
 
 
+def spelt(tokenizer: Any) -> list[bytes]:
+    """What each token of a byte-level vocabulary spells; marks spell nothing."""
+    letters = {letter: byte for byte, letter in bytes_to_unicode().items()}
+    words = tokenizer.convert_ids_to_tokens(list(range(world.VOCAB)))
+    return [b"" if i in tokenizer.all_special_ids else bytes(letters[c] for c in word) for i, word in enumerate(words)]
+
+
+def test_a_choice_is_what_greedy_decoding_writes_when_only_candidates_may_be_written(
+    scorer: VLLMScorer, policy: Any, expected: np.ndarray
+) -> None:
+    """Judge: transformers, token by token, over all tokens that lead on to a candidate, and the end where one ends.
+
+    It is another decision than the best score: on these random weights the two differ in some rows.
+    """
+    rows = world.rows(16)
+    assert rows.candidates is not None
+    tokens, end = spelt(policy.texts.tokenizer), policy.texts.end
+    judged = []
+    for i, prompt in enumerate(policy.texts.prompts(rows)):
+        words = [text.encode() for text in policy.texts.words(rows.candidates[i])]
+        ids, written = prompt.tolist(), b""
+        while True:
+            with torch.no_grad():
+                logits = policy.model(torch.tensor([ids])).logits[0, -1].double()
+            allowed = [t for t, s in enumerate(tokens) if s and any(w.startswith(written + s) for w in words)]
+            allowed += [end] if written in words else []
+            best = max(allowed, key=lambda token: float(logits[token]))
+            if best == end:
+                break
+            ids, written = [*ids, best], written + tokens[best]
+        judged.append(words.index(written))
+    chosen = scorer.choose(policy, rows, rows.candidates)
+    assert chosen.tolist() == judged
+    assert (chosen != expected[:16].argmax(axis=1)).any()
+
+
 def test_work_that_was_interrupted_goes_on_with_the_parts_that_are_there(
     policy: Any, expected: np.ndarray, place: Path, scorer: VLLMScorer
 ) -> None:
@@ -215,6 +253,24 @@ def test_with_merged_adapters(policy: Any, expected: np.ndarray, tmp_path: Path,
         made.close()
     assert np.abs(scores - expected).max() < CLOSE
     assert made.report["strategy"] == strategy
+
+
+def test_titles_that_tokenise_differently_after_a_prompt_are_scored_as_the_policy_reads_them(tmp_path: Path) -> None:
+    """A tokenizer that would join the end of the prompt with the title: ids are handed on, so nobody joins anything."""
+    policy = world.policy(world.base(tmp_path / "base", joining=True), tmp_path)
+    rows, texts = world.rows(8), policy.texts
+    assert rows.candidates is not None
+    prompt = texts.prompts(rows)[0]
+    whole = [texts.tokenizer.decode(prompt) + words for words in texts.words(np.arange(len(world.TITLES)))]
+    joined = texts.tokenizer(whole, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    own = [[*prompt.tolist(), *title[:-1].tolist()] for title in texts.titles]
+    assert any(a != b for a, b in zip(joined, own, strict=True)), "this tokenizer joins nothing: the test shows nothing"
+    made = VLLMScorer(VLLMOptions(block_size=BLOCK), world.context(tmp_path / "cache"))
+    try:
+        scores, _ = made.score(policy, rows, rows.candidates)
+    finally:
+        made.close()
+    assert np.abs(scores - own_scores(policy, rows, rows.candidates)).max() < CLOSE
 
 
 def test_rows_may_be_as_long_as_the_limit_and_no_longer(policy: Any, expected: np.ndarray, tmp_path: Path) -> None:
@@ -306,7 +362,7 @@ reference: base
 stages:
   prefer: {sampler: {use: uniform, k: 4}, loss: sdpo, steps: 3, lr: 1e-3, batch: 16, validate: {rows: 20}}
 evaluate:
-  evaluators: [{use: hit_ratio, k: [1, 5]}, mrr]
+  evaluators: [{use: hit_ratio, k: [1, 5]}, mrr, valid_ratio]
   baselines: []
   rows: 40
   scorer: {use: vllm}
@@ -317,25 +373,32 @@ def test_from_recipe_to_results_and_again_in_two_children_with_the_numbers_of_th
     (tmp_path / "toy.yaml").write_text(RECIPE)
     environment = {**os.environ, "POLO_CACHE": str(tmp_path / "cache")}
 
-    def polo(*words: str) -> tuple[str, dict[str, Any]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "polo", *words],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def said(*words: str) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-m", "polo", *words]
+        done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def polo(*words: str) -> tuple[str, dict[str, Any]]:
+        done = said(*words)
         folder = Path(done.stdout.strip().splitlines()[-1])
         found: dict[str, Any] = json.loads((folder / "results.json").read_text())["systems"]["model"]
         return f"{folder}", {"said": done.stderr, "found": found}
 
     folder, here = polo("run", "toy.yaml")
     assert "32 rows scored by the policy too" in here["said"]
+    assert "valid_ratio" in here["found"]
     _, child = polo(
         "eval", folder, f"evaluate.scorer={{use: vllm, python: {sys.executable}, part_rows: 8, engines: 2}}"
     )
     _, own = polo("eval", folder, "evaluate.scorer=policy")
     assert here["found"] == child["found"] == own["found"]
     assert list((tmp_path / "cache" / "vllm").iterdir()) == []
+    # the same model recommends, ranked by either engine, and vLLM decodes one of the titles that may be written
+    example = json.loads((Path(folder) / "eval" / "examples.json").read_text())[0]
+    titles = [candidate["title"] for candidate in example["candidates"]]
+    (tmp_path / "titles.txt").write_text("\n".join(titles), encoding="utf-8")
+    words = ("recommend", folder, "--json", "--history", "; ".join(example["history"]), "--candidates", "titles.txt")
+    ranked, same = (json.loads(said(*words, *more).stdout)["ranked"] for more in ((), ("--scorer", "vllm")))
+    assert [one["title"] for one in ranked] == [one["title"] for one in same]
+    assert json.loads(said(*words, "--scorer", "vllm", "--decode").stdout)["decoded"] in titles

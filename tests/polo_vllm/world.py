@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from tokenizers import pre_tokenizers, trainers
 
 from polo import Context, ItemTable, Known, Rows, Sequences, Splits
 from polo_causal_lm.options import CausalLMOptions, LoraOptions
@@ -23,8 +24,11 @@ TITLES = ["Abba", "Abba Gold", "A", "- Abba", "-", "--", "Queen", "Queen II", "!
 VOCAB = 320
 
 
-def base(folder: Path, *, tied: bool = False) -> Path:
-    """A random Llama with weights large enough to make attention matter, and its tokenizer."""
+def base(folder: Path, *, tied: bool = False, joining: bool = False) -> Path:
+    """A random Llama with weights large enough to make attention matter, and its tokenizer.
+
+    ``joining``: one that joins letters across the places where a prompt ends and a title begins.
+    """
     config = transformers.LlamaConfig(
         vocab_size=VOCAB,
         hidden_size=64,
@@ -47,7 +51,18 @@ def base(folder: Path, *, tied: bool = False) -> Path:
                 torch.nn.init.normal_(parameter, std=0.2)
         folder.mkdir(parents=True)
         model.save_pretrained(folder)
-    train_tokenizer(TITLES, np.full(len(TITLES), 3), Template(), VOCAB).save_pretrained(folder)
+    tokenizer = train_tokenizer(TITLES, np.full(len(TITLES), 3), Template(), VOCAB)
+    if joining:
+        raw = tokenizer.backend_tokenizer
+        raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=VOCAB,
+            special_tokens=["<pad>", "<s>", "</s>"],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        raw.train_from_iterator([f"\n- {title}" for title in TITLES] * 3, trainer)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -168,6 +168,20 @@ def test_completions_go_on_where_they_were_killed(tmp_path: Path) -> None:
     assert again.calls == 1
 
 
+class WritingScorer(Scorer):
+    """Completes rows itself, all at once."""
+
+    def generate(self, policy: Any, rows: Rows) -> list[str]:
+        return [f"scorer's {i}" for i in rows.id]
+
+
+def test_a_scorer_that_writes_completions_does_so_in_the_policys_place(tmp_path: Path) -> None:
+    policy = Writing()
+    texts = parts(tmp_path, WritingScorer()).completions("model", policy, ROWS)
+    assert texts == [f"scorer's {i}" for i in ROWS.id]
+    assert policy.calls == 0
+
+
 def test_parts_are_gone_in_the_end(tmp_path: Path) -> None:
     one = parts(tmp_path, Scorer())
     one.scores("model", ToyPolicy(), ROWS)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 IntArray = npt.NDArray[np.int64]
@@ -38,6 +38,23 @@ class Span:
     lengths: IntArray
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a layer asks of its attention.
+
+    Args:
+        layer: the attention layer, for forms that keep keys and values.
+        dropout: on attention weights.
+        scaling: of the products of queries and keys; ``None``: head size to the power -1/2.
+        window: a query sees keys at less than this distance; ``None``: all before it.
+    """
+
+    layer: nn.Module
+    dropout: float
+    scaling: float | None
+    window: int | None = None
+
+
 @runtime_checkable
 class FlatAttention(Protocol):
     """Attention of flat rows, prepared for one layout. Keys and values may have fewer heads than queries."""
@@ -50,8 +67,7 @@ class FlatAttention(Protocol):
         query: Float[Tensor, "1 h t d"],
         key: Float[Tensor, "1 hkv t d"],
         value: Float[Tensor, "1 hkv t d"],
-        dropout: float,
-        scaling: float | None,
+        asked: Asked,
     ) -> Float[Tensor, "1 t h d"]: ...
 
     def attend_last(
@@ -59,8 +75,7 @@ class FlatAttention(Protocol):
         query: Float[Tensor, "1 h s d"],
         key: Float[Tensor, "1 hkv t d"],
         value: Float[Tensor, "1 hkv t d"],
-        dropout: float,
-        scaling: float | None,
+        asked: Asked,
     ) -> Float[Tensor, "1 s h d"]: ...
 
 
@@ -112,26 +127,22 @@ class RowByRow:
             torch.zeros(mask.shape, device=device).masked_fill_(~mask, -torch.inf) for mask in allowed
         ]
 
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
-    ) -> Float[Tensor, "1 t h d"]:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 t h d"]:
         # One split of each tensor: slices taken one by one would each add a whole-length gradient in the backward pass.
         queries = iter(query.split(self._parts, dim=2))
         outputs = []
         for mask, k, v in zip(self._masks, *self._split(key, value), strict=True):
             # Causal from the upper left corner: a prompt query never meets the titles that follow its prompt.
-            outputs.append(_sdpa(next(queries), k, v, None, dropout, scaling))
+            outputs.append(_sdpa(next(queries), k, v, None, asked))
             titles = next(queries)
             if titles.shape[2]:
-                outputs.append(_sdpa(titles, k, v, mask[1:], dropout, scaling))
+                outputs.append(_sdpa(titles, k, v, mask[1:], asked))
         return torch.cat(outputs, dim=1)
 
-    def attend_last(
-        self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
-    ) -> Float[Tensor, "1 s h d"]:
+    def attend_last(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 s h d"]:
         queries = query.split([1 + n for n in self._titles], dim=2)
         rows = zip(self._masks, queries, *self._split(key, value), strict=True)
-        return torch.cat([_sdpa(q, k, v, mask, dropout, scaling) for mask, q, k, v in rows], dim=1)
+        return torch.cat([_sdpa(q, k, v, mask, asked) for mask, q, k, v in rows], dim=1)
 
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
         return [x.split(self._rows, dim=2) for x in tensors]
@@ -174,24 +185,20 @@ class Batched:
         )
         self.mask: Bool[Tensor, "b 1 q k"] = torch.from_numpy(mask).to(device)
 
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
-    ) -> Float[Tensor, "1 t h d"]:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 t h d"]:
         key, value = _all_heads(query, key, value)
         q, k, v = (self._padded(x, self.places) for x in (query, key, value))
         p = self.prompt
-        outputs = [_sdpa(q[:, :, :p], k[:, :, :p], v[:, :, :p], None, dropout, scaling)]
+        outputs = [_sdpa(q[:, :, :p], k[:, :, :p], v[:, :, :p], None, asked)]
         if self.title:
-            outputs.append(_sdpa(q[:, :, p:], k, v, self.mask[:, :, 1:], dropout, scaling))
+            outputs.append(_sdpa(q[:, :, p:], k, v, self.mask[:, :, 1:], asked))
         return torch.cat(outputs, dim=1).flatten(0, 1).index_select(0, self.back)[None]
 
-    def attend_last(
-        self, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
-    ) -> Float[Tensor, "1 s h d"]:
+    def attend_last(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 s h d"]:
         key, value = _all_heads(query, key, value)
         q = self._padded(query, self._last)
         k, v = (self._padded(x, self.places) for x in (key, value))
-        output = _sdpa(q, k, v, self.mask, dropout, scaling)
+        output = _sdpa(q, k, v, self.mask, asked)
         return output.flatten(0, 1).index_select(0, self._back_last)[None]
 
     def _padded(self, states: Float[Tensor, "1 h t d"], places: Tensor) -> Float[Tensor, "b h s d"]:
@@ -212,8 +219,7 @@ def _sdpa(
     key: Float[Tensor, "b hkv k d"],
     value: Float[Tensor, "b hkv k d"],
     mask: Tensor | None,
-    dropout: float,
-    scaling: float | None,
+    asked: Asked,
 ) -> Float[Tensor, "b q h d"]:
     """Causal where no mask is given. ``[b, q, h, d]`` is how the kernels lay their output out."""
     if mask is not None and mask.dtype != torch.bool:
@@ -223,8 +229,8 @@ def _sdpa(
         key,
         value,
         attn_mask=mask,
-        dropout_p=dropout,
+        dropout_p=asked.dropout,
         is_causal=mask is None,
-        scale=scaling,
+        scale=asked.scaling,
         enable_gqa=query.shape[1] != key.shape[1],
     ).transpose(1, 2)

@@ -17,6 +17,10 @@ from polo_causal_lm.engines.packed import Packed
 from polo_causal_lm.engines.split import Split, enable_split
 
 Wanted = Literal["auto", "naive", "packed", "split"]
+Tree = Literal["auto", "always", "never"]
+
+#: most titles of a row beside one prompt where no gradient is needed
+FEW = 64
 
 
 def choose_engine(wanted: Wanted, model: torch.nn.Module, max_tokens: int) -> tuple[Engine, str]:
@@ -51,14 +55,52 @@ def choose_engine(wanted: Wanted, model: torch.nn.Module, max_tokens: int) -> tu
     return Split(), "the recipe asks for it" if wanted == "split" else fits
 
 
+def choose_tree(wanted: Tree, engine: Engine, model: torch.nn.Module) -> tuple[bool, int, str]:
+    """Whether long lists are scored as a tree where no gradient is needed, from how many titles on, and the reason.
+
+    The rule is one number, :data:`FEW`. Beside one prompt, titles are kept apart by a mask over all pairs of their
+    tokens, so time and memory of attention grow with the square of the list; those of the tree grow with its nodes. Up
+    to 64 titles both took the same time, so short lists keep to the form of the training step, whose scores they are
+    compared with. A model without the tree is given 64 titles at a time.
+
+    Args:
+        wanted: what the recipe asks for.
+        engine: what few titles are scored with.
+        model: the (peft) model; gets the attention function that the tree needs.
+
+    Returns:
+        Whether; the most titles of a row that are scored beside one prompt at a time; one sentence.
+
+    Raises:
+        InputError: if the recipe says ``always`` and the model rules it out.
+    """
+    lm = causal_lm(model)
+    against = "engine `naive` shares nothing" if engine.name == "naive" else _against_attention(lm.config)
+    if against and wanted == "always":
+        raise InputError(f"the tree is ruled out: {against}", where="policy.tree", fix="use `auto`")
+    if against or wanted == "never":
+        return False, FEW, against or "the recipe asks for none"
+    if engine.name != Split.name:
+        enable_split(lm, shorten=False)
+    return (True, 0, "the recipe asks for it") if wanted == "always" else (True, FEW, f"for more than {FEW} titles")
+
+
 def _against_split(config: Any, windows: Mapping[str, int | None], max_tokens: int) -> str:
+    against = _against_attention(config)
+    if against:
+        return against
+    if not reaches(windows, max_tokens):
+        return f"a sliding window is shorter than max_tokens ({max_tokens})"
+    return ""
+
+
+def _against_attention(config: Any) -> str:
+    config = config.get_text_config()
     attention = config._attn_implementation  # noqa: SLF001 - the only place where transformers keeps it
     if attention not in ("sdpa", Split.attention):
         return f"attention is {attention!r}, not 'sdpa'"
     if getattr(config, "attn_logit_softcapping", None) is not None:
         return "attention logits are soft-capped"
-    if not reaches(windows, max_tokens):
-        return f"a sliding window is shorter than max_tokens ({max_tokens})"
     return ""
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from polo_causal_lm.engines.attention import FlatAttention
+from polo_causal_lm.engines.attention import Asked, FlatAttention
 from polo_causal_lm.engines.shorter import shorten, shorter
 
 #: families whose decoder layers are those of the formula above
@@ -71,9 +71,9 @@ def _attend(
     own = (cos, sin) if at is None else (cos.index_select(1, at), sin.index_select(1, at))
     query = rotate(query, *own)
     key = rotate(key, cos, sin)
-    dropout = attention.attention_dropout if attention.training else 0.0
+    asked = Asked(attention, attention.attention_dropout if attention.training else 0.0, attention.scaling)
     attend = flat.attend if at is None else flat.attend_last
-    heads = attend(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), dropout, attention.scaling)
+    heads = attend(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), asked)
     output: Tensor = attention.o_proj(heads.flatten(2))
     return output
 

@@ -44,15 +44,16 @@ class _LowRank(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, "n o"]) -> tuple[Tensor | None, ...]:
         fed, inner, weight, a, b = ctx.saved_tensors
-        down = (grad @ b).mul_(ctx.scale)
-        grad_b = (grad.T @ inner).mul_(ctx.scale)
-        grad_a = down.T @ fed
-        grad_x = grad @ weight if ctx.needs_input_grad[0] else None
-        grad_low = None
-        if ctx.apart:
-            grad_low = down @ a if ctx.needs_input_grad[1] else None
-        elif grad_x is not None:
-            grad_x.addmm_(down, a)
+        with torch.autocast(grad.device.type, enabled=False):  # as in the forward, whoever calls backward
+            down = (grad @ b).mul_(ctx.scale)
+            grad_b = (grad.T @ inner).mul_(ctx.scale)
+            grad_a = down.T @ fed
+            grad_x = grad @ weight if ctx.needs_input_grad[0] else None
+            grad_low = None
+            if ctx.apart:
+                grad_low = down @ a if ctx.needs_input_grad[1] else None
+            elif grad_x is not None:
+                grad_x.addmm_(down, a)
         return grad_x, grad_low, None, None, grad_a, grad_b, None
 
 

@@ -32,7 +32,8 @@ class _Norm(torch.autograd.Function):
     def backward(ctx: Any, grad: Float[Tensor, "*n h"]) -> tuple[Tensor | None, None, None]:
         x, scale, weight = ctx.saved_tensors
         wide = grad * weight
-        inner = torch.linalg.vecdot(wide, x)[..., None].div_(x.shape[-1])
+        with torch.autocast(x.device.type, enabled=False):  # which takes a product of vectors for one of matrices
+            inner = torch.linalg.vecdot(wide, x)[..., None].div_(x.shape[-1])
         return wide.mul_(scale).addcmul_(x, inner.mul_(scale**3), value=-1), None, None
 
 

@@ -21,7 +21,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from polo_causal_lm.engines.attention import Batched, FlatAttention, RowByRow, Span
+from polo_causal_lm.engines.attention import Asked, Batched, FlatAttention, RowByRow, Span
 from polo_causal_lm.engines.base import IntArray, Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
 from polo_causal_lm.engines.layers import shorten_layers
@@ -123,4 +123,5 @@ def split_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return output
-    return flat.attend(query, key, value, dropout, scaling), None
+    asked = Asked(module, dropout, scaling, kwargs.get("sliding_window"))
+    return flat.attend(query, key, value, asked), None

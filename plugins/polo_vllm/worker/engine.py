@@ -1,6 +1,6 @@
 """One vLLM engine, reduced to what the strategies ask of it. The only module that imports vLLM.
 
-Prompts are token ids; the engine has no tokenizer.
+Prompts are token ids; only an engine that follows grammars has a tokenizer.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Engine:
     """A loaded model.
 
     Args:
-        settings: ``engine`` of ``job.json``: model (folder), rank (of adapters, or None), dtype, max_model_len,
-            block_size, gpu_memory_utilization, batched_tokens, eager, tensor_parallel, cpu_cache_gib.
+        settings: ``engine`` of ``job.json``: model (folder), tokenizer (folder, or None), rank (of adapters, or None),
+            dtype, max_model_len, block_size, gpu_memory_utilization, batched_tokens, eager, tensor_parallel,
+            cpu_cache_gib.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -59,7 +60,8 @@ class Engine:
         given = self.settings
         chosen: dict[str, Any] = {
             "model": given["model"],
-            "skip_tokenizer_init": True,
+            "tokenizer": given["tokenizer"],
+            "skip_tokenizer_init": given["tokenizer"] is None,
             # A model's own generation defaults must not touch what is asked.
             "generation_config": "vllm",
             "logprobs_mode": "raw_logprobs",
@@ -152,6 +154,17 @@ class Engine:
         params = SamplingParams(max_tokens=most, temperature=0.0, stop_token_ids=[end], detokenize=False)
         outs = self._generate(prompts, [params] * len(prompts))
         return [[token for token in out.outputs[0].token_ids if token != end] for out in outs]
+
+    def choose(self, prompts: Sequence[Sequence[int]], choices: Sequence[list[str]], most: int) -> list[str]:
+        """Greedy completions that may be nothing but one of each prompt's ``choices``, in at most ``most`` tokens."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        params = [
+            SamplingParams(max_tokens=most, temperature=0.0, structured_outputs=StructuredOutputsParams(choice=own))
+            for own in choices
+        ]
+        return [out.outputs[0].text for out in self._generate(prompts, params)]
 
     def forget(self) -> None:
         """Empties the prefix cache."""

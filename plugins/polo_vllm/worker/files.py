@@ -1,9 +1,11 @@
 """A job folder: work in, scores out, both in Parquet parts that are either whole or not there.
 
     job.json                    settings of the engine and the task; written last, so that a job is whole if it is there
-    titles.parquet              token ids of every title, the end token included; work names them by their number
+    titles.parquet              token ids of every title, the end token included, and what they spell; work names them
+                                by their number
     work/part-00000.parquet     row, prompt (token ids), titles (numbers)
-    scores/part-00000.parquet   row, scores (nats), tokens; or row, completion (token ids) where the task is to generate
+    scores/part-00000.parquet   row, scores (nats), tokens; or row, completion (token ids where the task is to generate,
+                                the number of a candidate, or -1, where it is to choose)
     strategy.json               which strategy the probe chose, and why
 
 Knows pyarrow and nothing of vLLM or polo.
@@ -27,11 +29,12 @@ _WORK = pa.schema([("row", pa.int64()), ("prompt", _IDS), ("titles", _IDS)])
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt with its candidates, as token ids."""
+    """One prompt with its candidates as token ids, and what the candidates' ids spell."""
 
     row: int
     prompt: Sequence[int]
     titles: Sequence[Sequence[int]]
+    words: Sequence[str] = ()
 
 
 class JobFolder:
@@ -43,27 +46,31 @@ class JobFolder:
         ...     job = JobFolder(Path(place))
         ...     job.create({"task": "score"}, [[5, 2], [6, 2]], [[(7, [1, 3, 3], [1, 0])]])
         ...     job.missing(), list(job.work(0)), job.settings()
-        ([0], [Row(row=7, prompt=[1, 3, 3], titles=[[6, 2], [5, 2]])], {'task': 'score', 'parts': 1})
+        ([0], [Row(row=7, prompt=[1, 3, 3], titles=[[6, 2], [5, 2]], words=())], {'task': 'score', 'parts': 1})
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._titles: list[list[int]] | None = None
+        self._titles: dict[str, list[Any]] | None = None
 
     def create(
         self,
         settings: Mapping[str, Any],
         titles: Sequence[Sequence[int]],
         parts: Iterable[Sequence[tuple[int, Sequence[int], Sequence[int]]]],
+        words: Sequence[str] = (),
     ) -> None:
-        """Writes the work: for each part a list of (row, prompt, numbers of titles)."""
+        """Writes the work: for each part a list of (row, prompt, numbers of titles); ``words``: what titles spell."""
         for name in ("work", "scores"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
-        _write(pa.table({"ids": pa.array([list(t) for t in titles], _IDS)}), self.path / "titles.parquet")
+        columns = {"ids": pa.array([list(t) for t in titles], _IDS)}
+        if words:
+            columns["words"] = pa.array(words, pa.string())
+        _write(pa.table(columns), self.path / "titles.parquet")
         count = 0
         for number, part in enumerate(parts):
-            columns = [[record[i] for record in part] for i in range(3)]
-            table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _WORK, strict=True)], schema=_WORK)
+            records = [[record[i] for record in part] for i in range(3)]
+            table = pa.table([pa.array(c, f.type) for c, f in zip(records, _WORK, strict=True)], schema=_WORK)
             _write(table, self.path / "work" / _name(number))
             count += 1
         self.write_json("job.json", {**settings, "parts": count})
@@ -85,10 +92,11 @@ class JobFolder:
     def work(self, part: int) -> list[Row]:
         """The rows of a part."""
         if self._titles is None:
-            self._titles = pq.read_table(self.path / "titles.parquet")["ids"].to_pylist()
+            self._titles = pq.read_table(self.path / "titles.parquet").to_pydict()
+        ids, words = self._titles["ids"], self._titles.get("words")
         columns = pq.read_table(self.path / "work" / _name(part)).to_pydict()
         return [
-            Row(row, prompt, [self._titles[number] for number in numbers])
+            Row(row, prompt, [ids[n] for n in numbers], [words[n] for n in numbers] if words else ())
             for row, prompt, numbers in zip(columns["row"], columns["prompt"], columns["titles"], strict=True)
         ]
 

@@ -30,9 +30,10 @@ class Worker:
         self._strategy: Strategy | None = None
 
     def do(self, part: int) -> None:
-        """Scores or completes a part and writes what came out."""
+        """Does the job's task for a part and writes what came out."""
         rows = self._job.work(part)
-        columns, facts = self._complete(rows) if self._settings["task"] == "generate" else self._score(rows)
+        do = {"score": self._score, "generate": self._complete, "choose": self._choose}[self._settings["task"]]
+        columns, facts = do(rows)
         facts["vllm"] = self._engine.version
         self._job.write_part(part, {"row": [row.row for row in rows], **columns}, facts)
 
@@ -53,6 +54,12 @@ class Worker:
     def _complete(self, rows: list[Row]) -> tuple[dict[str, list[Any]], dict[str, str]]:
         most, end = self._settings["most_tokens"], self._settings["end"]
         return {"completion": self._engine.greedy([row.prompt for row in rows], most, end)}, {}
+
+    def _choose(self, rows: list[Row]) -> tuple[dict[str, list[Any]], dict[str, str]]:
+        words = [list(row.words) for row in rows]
+        found = self._engine.choose([row.prompt for row in rows], words, self._settings["most_tokens"])
+        at = [own.index(text) if text in own else -1 for own, text in zip(words, found, strict=True)]
+        return {"completion": at}, {}
 
     def _chosen(self, rows: list[Row]) -> str:
         """What an earlier start of this job chose, else what the probe finds."""
