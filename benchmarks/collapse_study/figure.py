@@ -37,7 +37,7 @@ def draw(groups: Sequence[Group], out: Path) -> list[Path]:
             axes[0][column].set_title(f"{data}, {objective}")
             axes[1][column].set_xlabel("negatives k")
         axes[0][0].set_ylabel("HR@1 (test, 95% by user)")
-        axes[1][0].set_ylabel("boundary's share of the gradient")
+        axes[1][0].set_ylabel("boundary share of gradient")
         axes[0][0].legend()
         figure.tight_layout()
         for ending in ("svg", "png"):
