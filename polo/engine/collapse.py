@@ -8,7 +8,8 @@ take over the gradient). Knows scores and the objective; trains nothing.
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,16 @@ class Monitor:
             log_q=torch.full(items[:, 1:].shape, -math.log(max(1, items.shape[1] - 1)), device=device),
             unit=self._policy.unit,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best point so far; empty before the first one."""
+        if self._best is None:
+            return {}
+        step, hits, loss = self._best
+        return {"step": step, "hits": torch.from_numpy(hits), "loss": loss}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._best = (int(state["step"]), state["hits"].numpy(), float(state["loss"])) if state else None
 
     def collapse(self, step: int, hits: FloatArray, loss: float | None) -> str | None:
         """A warning if the loss is lower than at the best point so far while the hit ratio has fallen from it.

@@ -96,11 +96,12 @@ def train(job: Job) -> None:
     optimizer = torch.optim.AdamW(parameters, lr=stage.lr, weight_decay=stage.weight_decay)
     stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
     monitor = Monitor(policy, job.objective, stepper, job.validation)
+    parts = [*job.objective.parts, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
     progress = checkpoint.Progress()
     found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
     if found is not None:
-        progress = checkpoint.load(found, policy, optimizer, job.objective.parts)
+        progress = checkpoint.load(found, policy, optimizer, parts)
         job.console.say(f"{job.name}: going on from step {progress.step:,} of {total:,}")
     job.rewind(job.name, progress.step if found is not None else -1)
     if progress.step == 0:
@@ -131,7 +132,7 @@ def train(job: Job) -> None:
             due = stage.checkpoint and progress.step % stage.checkpoint == 0 and progress.step < total
             stop = _agree(interrupt.requested, accelerator)
             if due or stop:
-                _save(job, optimizer, progress)
+                _save(job, optimizer, parts, progress)
             if stop:
                 raise Interrupted(
                     f"stopped after step {progress.step:,} of {total:,} of stage '{job.name}'; {job.resume_hint}"
@@ -161,12 +162,14 @@ def _agree(requested: bool, accelerator: Accelerator) -> bool:
     return bool(accelerator.reduce(flag, reduction="sum").item())
 
 
-def _save(job: Job, optimizer: torch.optim.Optimizer, progress: checkpoint.Progress) -> None:
+def _save(
+    job: Job, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]], progress: checkpoint.Progress
+) -> None:
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
     place = job.checkpoints / f"{job.name}-{progress.step}"
     main = bool(job.accelerator.is_main_process)
-    checkpoint.save(place, job.policy, optimizer, job.objective.parts, progress, writes=main)
+    checkpoint.save(place, job.policy, optimizer, parts, progress, writes=main)
     job.accelerator.wait_for_everyone()
 
 

@@ -82,3 +82,16 @@ def test_it_warns_where_the_loss_falls_while_hits_fall(hits: np.ndarray, loss: f
     if said:
         assert "preference optimisation collapse" in said
         assert "0.600 to 0.300" in said
+
+
+def test_the_best_point_is_remembered_in_a_checkpoint() -> None:
+    """A stage that goes on warns against the best point of all its steps, not of those since it went on."""
+    watch, _ = monitor(Logistic())
+    assert watch.state_dict() == {}
+    assert watch.collapse(3, HITS, 0.7) is None
+    resumed, _ = monitor(Logistic())
+    resumed.load_state_dict(watch.state_dict())
+    said = resumed.collapse(10, np.repeat([1.0, 0.0], [30, 70]), 0.2)
+    assert said == watch.collapse(10, np.repeat([1.0, 0.0], [30, 70]), 0.2)
+    assert said is not None
+    assert "since step 3" in said
