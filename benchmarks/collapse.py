@@ -45,7 +45,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
     "cpu": {
         "data": ["ml100k"], "objectives": ["dmpo", "sdpo"], "ks": [1, 5, 19], "seeds": [0, 1],
         "sft_steps": 100, "sft_lr": 1e-3, "sft_batch": 128,
-        "steps": 120, "lr": 1e-3, "batch": 128, "clip": 1.0, "valid_rows": 400, "tokens_per_pass": 8192,
+        "steps": 150, "lr": 3e-3, "batch": 128, "clip": 1.0, "valid_rows": 400, "tokens_per_pass": 8192,
     },
     # 43 M parameters at 8,192 tokens of vocabulary: 12 layers of 3.2 M and 4.2 M tied embeddings
     "gpu": {
