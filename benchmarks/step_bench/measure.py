@@ -52,11 +52,16 @@ def seconds(call: Callable[[], object], device: str = "cpu") -> float:
         stop.record()
         torch.cuda.synchronize()
         return start.elapsed_time(stop) / 1e3
-    _LIBC.mallopt(_MMAP_MAX, 0)
-    _LIBC.mallopt(_TRIM_THRESHOLD, -1)  # never; any number would be an int, and the naive form frees more at once
+    keep_freed()
     begin = time.process_time()
     call()
     return time.process_time() - begin
+
+
+def keep_freed() -> None:
+    """From now on the allocator gives nothing back to the system, and asks for no block by a mapping of its own."""
+    _LIBC.mallopt(_MMAP_MAX, 0)
+    _LIBC.mallopt(_TRIM_THRESHOLD, -1)  # never; any number would be an int, and the naive forms free more at once
 
 
 def _status(name: str) -> int:
