@@ -47,7 +47,7 @@ def assess(
     for name, baseline in composer.baselines().items():
         baseline.fit(ready.splits)
         systems.append(evaluate.System(name, baseline.score(rows, rows.candidates)))
-    evaluators, scorer, names = composer.evaluators(), composer.scorer(), list(recipe.stages)
+    evaluators, scorer, names = ready.evaluators, ready.scorer, list(recipe.stages)
     protocol_ = protocol_of(recipe, ready)
     place, summary = folder.evaluation_under(protocol_["hash"])
     facts = {**resolved.tree["evaluate"]["scorer"], "precision": str(accelerator.mixed_precision)}

@@ -5,7 +5,7 @@ Knows which rows a recipe asks for; knows no loop. Nothing here writes to disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,28 +14,28 @@ from polo.candidates import attach
 from polo.data import Known, Rows, Splits
 from polo.engine.compose import Composer, Heads
 from polo.errors import InputError
-from polo.protocols import Policy
+from polo.protocols import Evaluator, Policy, Scorer
 from polo.randomness import seed_of
 from polo.recipe.model import Recipe
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a dry run shows: data, heads and rows by stage."""
+    """What a dry run shows: data, heads and rows by stage; and what will measure."""
 
     composer: Composer
     splits: Splits
     heads: Mapping[str, Heads]
+    evaluators: Sequence[Evaluator]
+    scorer: Scorer
     train: Mapping[str, Rows]
     validation: Mapping[str, Rows]
     test: Rows
 
 
 def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
-    """Heads and rows; raises everything that can be known without the model."""
-    heads = composer.heads()
-    composer.evaluators()
-    composer.scorer()
+    """Components and rows; raises everything that can be known without the model."""
+    heads, evaluators, scorer = composer.heads(), composer.evaluators(), composer.scorer()
     # what is measured on belongs to the protocol and stays the same when the recipe's seed changes
     measured = recipe.candidates.seed
     train, validation = {}, {}
@@ -45,7 +45,7 @@ def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
         validation[name] = listed(recipe, splits, sample, splits.known_all)
     chosen = splits.test if recipe.evaluate.split == "test" else splits.valid
     test = listed(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), splits.known_all)
-    return Prepared(composer, splits, heads, train, validation, test)
+    return Prepared(composer, splits, heads, evaluators, scorer, train, validation, test)
 
 
 def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[str], None]) -> Prepared:

@@ -100,7 +100,7 @@ class Run:
         with self._main_first():
             splits = composer.data()
         ready = prepare(self.recipe, composer, splits)
-        if self._shard and not getattr(composer.scorer(), "together", False):
+        if self._shard and not getattr(ready.scorer, "together", False):
             raise InputError(
                 f"scorer '{self.recipe.evaluate.scorer.name}' needs all weights in one process",
                 where="evaluate.scorer",
