@@ -42,21 +42,6 @@ BLOCK = 32
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("real")
-
-
-@pytest.fixture(scope="module")
-def base(place: Path) -> Path:
-    return world.base(place / "base")
-
-
-@pytest.fixture(scope="module")
-def policy(base: Path, place: Path) -> Any:
-    return world.policy(base, place)
-
-
-@pytest.fixture(scope="module")
 def expected(policy: Any) -> np.ndarray:
     rows = world.rows(64)
     return own_scores(policy, rows, rows.candidates)

@@ -24,21 +24,6 @@ from polo_vllm.worker.files import JobFolder
 from tests.polo_vllm import world
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("vllm")
-
-
-@pytest.fixture(scope="module")
-def base(place: Path) -> Path:
-    return world.base(place / "base")
-
-
-@pytest.fixture(scope="module")
-def policy(base: Path, place: Path) -> Any:
-    return world.policy(base, place)
-
-
 def test_declarations_and_options_load_neither_torch_nor_vllm() -> None:
     code = (
         "import sys, polo_vllm, polo_vllm.options; polo_vllm.polo_scorers();"

@@ -55,6 +55,18 @@ def command(*words: str, code: int = 0, **environment: str) -> subprocess.Comple
     return done
 
 
+def killed(line: str, *words: str, **environment: str) -> None:
+    """polo in a process of its own, killed with SIGKILL when it says a line that begins with ``line``."""
+    program = [sys.executable, "-m", "polo", *words]
+    with subprocess.Popen(program, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for said in process.stderr:
+            if said.startswith(line):
+                process.kill()
+                break
+        process.stderr.read()
+
+
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, str]:
     """A finished run that nobody may change, and what it said."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.runs.conftest import command
+from tests.runs.conftest import command, killed
 from tests.runs.test_run import folder_of, metrics
 
 
@@ -33,14 +30,7 @@ def test_a_run_in_bfloat16_is_near_to_float32_and_goes_on_bit_for_bit(toy: Path,
         )
     shutil.rmtree(Path(own) / "stages")
     shutil.rmtree(Path(own) / "reference")
-    words = [sys.executable, "-m", "polo", "run", str(toy), "out=cut", "precision=bf16"]
-    with subprocess.Popen(words, env={**os.environ, "POLO_CACHE": own}, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("prefer step 3:"):
-                process.kill()
-                break
-        process.stderr.read()
+    killed("prefer step 3:", "run", str(toy), "out=cut", "precision=bf16", POLO_CACHE=own)
     (folder,) = (tmp_path / "cut").glob("toy-*")
     assert not (folder / "results.json").exists(), "the run ended before it could be killed"
     words = ["run", str(toy), "out=cut", "precision=bf16", "--resume", str(folder)]

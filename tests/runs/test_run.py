@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from polo.cli import main
-from tests.runs.conftest import command
+from tests.runs.conftest import command, killed
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
@@ -98,14 +96,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights_and_metrics(
     changes = REMEMBERING[objective]
     whole = folder_of(command("run", str(toy), *changes, POLO_CACHE=own))
     shutil.rmtree(Path(own) / "stages")
-    words = [sys.executable, "-m", "polo", "run", str(toy), "out=cut", *changes]
-    with subprocess.Popen(words, env={**os.environ, "POLO_CACHE": own}, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("prefer step 3:"):
-                process.kill()
-                break
-        process.stderr.read()
+    killed("prefer step 3:", "run", str(toy), "out=cut", *changes, POLO_CACHE=own)
     (folder,) = (tmp_path / "cut").glob("toy-*")
     assert not (folder / "results.json").exists(), "the run ended before it could be killed"
     again = folder_of(command("run", str(toy), "out=cut", *changes, "--resume", str(folder), POLO_CACHE=own))
