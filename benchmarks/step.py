@@ -106,8 +106,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def smoke() -> int:
-    """Tiny shape, k = 5, two users, one step of the naive form."""
-    one = race(Bench(TINY, 5, SEED, users=2), rounds=1, warm=False)
+    """Tiny shape, k = 5, two users, one timed step of the naive form."""
+    one = race(Bench(TINY, 5, SEED, users=2), rounds=1)
     say(HEADER + "\n" + line("tiny", one))
     if one.dgrad > GRADIENT_TOLERANCE or not one.agrees:
         say("loss or gradient differ")

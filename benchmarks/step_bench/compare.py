@@ -95,16 +95,13 @@ class Bench:
         return peak_megabytes(lambda: contestant.step(self.users), self._device)
 
 
-def race(
-    bench: Bench, rounds: int, ours: Form = OURS, naive: Form = NAIVE, repeats: int = 3, warm: bool = True
-) -> Race:
+def race(bench: Bench, rounds: int, ours: Form = OURS, naive: Form = NAIVE, repeats: int = 3) -> Race:
     """Interleaved: every round times one step of the naive form and ``repeats`` of ours; ratios are taken by round.
 
-    One step of each is run for its memory before, and one to warm up (the naive form's only where ``warm`` asks for it:
-    without, its page faults count).
+    One step of each is run for its memory before, and one to warm up (else page faults would count as work).
     """
     slow, fast = bench.contestant(naive), bench.contestant(ours)
-    naive_mb, ours_mb, pairs = race_of(bench, slow, fast, rounds, repeats, warm)
+    naive_mb, ours_mb, pairs = race_of(bench, slow, fast, rounds, repeats)
     before, after = naive_work(bench.users), shared_work(bench.users)
     dloss, dgrad = difference(slow, fast)
     naive_s, ours_s = (statistics.median(column) for column in zip(*pairs, strict=True))
@@ -126,13 +123,12 @@ def race(
 
 
 def race_of(
-    bench: Bench, slow: Any, fast: Any, rounds: int, repeats: int = 3, warm: bool = True
+    bench: Bench, slow: Any, fast: Any, rounds: int, repeats: int = 3
 ) -> tuple[float, float, list[tuple[float, float]]]:
     """Peak MB of both, and seconds of both by round."""
     bench.seconds(fast)
     memory = bench.megabytes(slow), bench.megabytes(fast)
-    if warm:
-        bench.seconds(slow)
+    bench.seconds(slow)
     bench.seconds(fast)
     return *memory, [(bench.seconds(slow), bench.seconds(fast, repeats)) for _ in range(rounds)]
 
