@@ -31,7 +31,7 @@ def recommend(
     no_plugin: NoPluginOption = None,
 ) -> None:
     """Rank the catalogue (or a file of titles) for a history. Titles may be misspelt a little."""
-    from polo.engine.runfolder import RunFolder
+    from polo.store.runfolder import RunFolder
 
     folder = RunFolder.open(run)
     written = [title.strip() for title in history.split(";") if title.strip()]

@@ -53,7 +53,7 @@ def run(
 
     from polo.engine.interrupt import Interrupted
     from polo.engine.run import Run, named
-    from polo.engine.runfolder import RunFolder
+    from polo.store.runfolder import RunFolder
 
     resolved = named(resolved)
     folder = None

@@ -14,14 +14,14 @@ from polo.candidates import protocol, protocol_hash
 from polo.engine import evaluate, slices
 from polo.engine.console import Console
 from polo.engine.examples import examples
-from polo.engine.files import write_json
 from polo.engine.parts import Parts
 from polo.engine.prepare import Prepared
-from polo.engine.runfolder import RunFolder
 from polo.engine.sharding import plain
 from polo.errors import PoloError
 from polo.protocols import Policy
 from polo.recipe.model import Recipe, Resolved
+from polo.store.files import write_json
+from polo.store.runfolder import RunFolder
 
 
 def protocol_of(recipe: Recipe, ready: Prepared) -> dict[str, Any]:

@@ -15,11 +15,11 @@ import numpy as np
 
 from polo.candidates import attach
 from polo.data import Rows, Splits
-from polo.engine.files import write_json
 from polo.errors import PoloError
 from polo.protocols import Audit, Audited, Finding
 from polo.randomness import RowRandom
 from polo.recipe.model import Candidates
+from polo.store.files import write_json
 
 #: rows of the training split that get lists; more are a sample
 TRAIN_ROWS: Final = 200_000

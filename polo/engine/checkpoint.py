@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from polo.engine.files import damage, whole_folder, write_json
 from polo.engine.sharding import like, plain, whole
 from polo.engine.weights import trainable
 from polo.errors import PoloError
 from polo.protocols import Policy, Stateful
+from polo.store.files import damage, whole_folder, write_json
 
 #: checkpoints of a stage that are kept
 KEPT = 2

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polo.data import Rows
-from polo.engine.files import whole_file
 from polo.engine.scoring import preference_accuracy
 from polo.protocols import Evaluator, Ranked, Totals
 from polo.report.significance import interval, paired
+from polo.store.files import whole_file
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -22,11 +22,11 @@ from accelerate.utils import broadcast_object_list
 
 from polo.data import Rows
 from polo.engine.console import Console
-from polo.engine.files import whole_file
 from polo.engine.scoring import CHUNK, completions
 from polo.engine.weights import digest, snapshot
 from polo.errors import PoloError
 from polo.protocols import Generates, Policy, Scorer
+from polo.store.files import whole_file
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -20,12 +20,12 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from polo.data import Rows
-from polo.engine.files import write_bytes
 from polo.engine.passes import score_in_passes
 from polo.engine.sharding import agreed
 from polo.engine.weights import Weights, under
 from polo.errors import PoloError
 from polo.protocols import Policy
+from polo.store.files import write_bytes
 
 #: rows of a loaded cache that are computed again and compared before the cache is believed
 CHECKED = 8

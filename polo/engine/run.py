@@ -19,14 +19,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
-from polo.engine import audit, plan, provenance
+from polo.engine import audit, plan
 from polo.engine.assess import assess, protocol_of
 from polo.engine.compose import Composer
 from polo.engine.console import Console
-from polo.engine.files import write_bytes, write_json
 from polo.engine.launch import peer_lost
 from polo.engine.prepare import Prepared, for_policy, prepare
-from polo.engine.runfolder import RunFolder
 from polo.engine.sharding import can_shard, spread
 from polo.engine.stages import Stages
 from polo.errors import InputError, PoloError
@@ -35,6 +33,9 @@ from polo.protocols import Policy
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
+from polo.store import provenance
+from polo.store.files import write_bytes, write_json
+from polo.store.runfolder import RunFolder
 
 
 def accelerator_of(recipe: Recipe) -> Accelerator:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from polo.data import Splits
-from polo.engine.provenance import source_hash, versions
 from polo.engine.weights import Weights, digest
 from polo.protocols import Policy
 from polo.recipe.model import Resolved
+from polo.store.provenance import source_hash, versions
 
 #: keys of a stage that change when it saves or measures, not what it learns
 _NOT_LEARNING = ("checkpoint", "tokens_per_pass")
@@ -52,6 +52,8 @@ def stage_fingerprint(
         "reference": None if reference is None else digest(reference),
         "device": [tree["device"], tree["precision"], torch.cuda.is_available()],
         "versions": versions(),
-        "code": source_hash(["polo.engine", "polo.scores", "polo.randomness", "polo.candidates", *sorted(packages)]),
+        "code": source_hash(
+            ["polo.engine", "polo.model", "polo.scores", "polo.randomness", "polo.candidates", *sorted(packages)]
+        ),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]

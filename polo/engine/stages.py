@@ -16,10 +16,8 @@ from accelerate import Accelerator
 
 from polo.engine.compose import Heads, cache_dir
 from polo.engine.console import Console
-from polo.engine.files import damage, whole_folder
 from polo.engine.prepare import Prepared
 from polo.engine.reference import Reference, ScoreCache, cache_folder, cache_header
-from polo.engine.runfolder import RunFolder
 from polo.engine.sharding import plain
 from polo.engine.stage import Job, train
 from polo.engine.stagecache import stage_fingerprint
@@ -28,6 +26,8 @@ from polo.engine.weights import Weights, digest, restore, snapshot
 from polo.plugins import Plugins
 from polo.protocols import Policy, Tracker
 from polo.recipe.model import Resolved
+from polo.store.files import damage, whole_folder
+from polo.store.runfolder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from polo.component import Choice
 from polo.engine import checkpoint
 from polo.engine.console import Console
 from polo.engine.interrupt import Interrupted
-from polo.engine.runfolder import RunFolder
 from polo.engine.stage import Job, learning_rate, steps_of, train
 from polo.engine.step import Objective
 from polo.engine.weights import digest, snapshot
 from polo.errors import PoloError
 from polo.recipe.model import Stage, Validate
+from polo.store.runfolder import RunFolder
 from tests.engine.test_step import FirstK, Pairs
 from tests.engine.toys import ToyPolicy, toy_rows
 

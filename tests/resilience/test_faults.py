@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from polo.engine import runfolder
-from polo.engine.files import damage, whole_folder
-from polo.engine.runfolder import RunFolder
 from polo.errors import InputError
+from polo.store import runfolder
+from polo.store.files import damage, whole_folder
+from polo.store.runfolder import RunFolder
 from tests.resilience.conftest import Ended, Polo, leftovers, run_folder
 
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polo.engine.files import cannot_write, sweep, write_bytes
 from polo.errors import InputError
+from polo.store.files import cannot_write, sweep, write_bytes
 
 #: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
 _STAMP = re.compile(r"^(\d{8}-\d{6})(?:-(\d+))?$")
