@@ -42,8 +42,8 @@ def recommend(
 
     import numpy as np
 
+    from polo.console import Console
     from polo.engine.compose import Composer
-    from polo.engine.console import Console
     from polo.engine.recommend import asked, match_titles, rank
     from polo.engine.recommend import decode as decoded
     from polo.engine.run import accelerator_of

@@ -11,8 +11,8 @@ import numpy as np
 from accelerate import Accelerator
 
 from polo.candidates import protocol, protocol_hash
+from polo.console import Console
 from polo.engine import evaluate, slices
-from polo.engine.console import Console
 from polo.engine.examples import examples
 from polo.engine.parts import Parts
 from polo.engine.prepare import Prepared

@@ -10,8 +10,8 @@ from typing import Any
 
 from polo.catalogue import Catalogue
 from polo.component import Choice, Context
+from polo.console import Console
 from polo.data import Splits
-from polo.engine.console import Console
 from polo.errors import InputError, Problem, RecipeError
 from polo.fields import fields_of
 from polo.protocols import Audit, Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker

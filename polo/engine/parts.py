@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from polo.console import Console
 from polo.data import Rows
-from polo.engine.console import Console
 from polo.engine.scoring import CHUNK, completions
 from polo.engine.weights import digest, snapshot
 from polo.errors import PoloError

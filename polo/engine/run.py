@@ -19,10 +19,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
+from polo.console import Console
 from polo.engine import audit, plan
 from polo.engine.assess import assess, protocol_of
 from polo.engine.compose import Composer
-from polo.engine.console import Console
 from polo.engine.launch import peer_lost
 from polo.engine.prepare import Prepared, for_policy, prepare
 from polo.engine.sharding import can_shard, spread

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from polo.console import Console
 from polo.data import Rows
 from polo.engine import checkpoint
 from polo.engine.collapse import Monitor
-from polo.engine.console import Console
 from polo.engine.interrupt import Interrupt, Interrupted
 from polo.engine.measures import step_metrics
 from polo.engine.scoring import preference_accuracy, score_lists

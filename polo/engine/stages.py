@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from polo.console import Console
 from polo.engine.compose import Heads, cache_dir
-from polo.engine.console import Console
 from polo.engine.prepare import Prepared
 from polo.engine.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.engine.sharding import plain

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from polo.component import Choice
+from polo.console import Console
 from polo.engine import checkpoint
-from polo.engine.console import Console
 from polo.engine.interrupt import Interrupted
 from polo.engine.stage import Job, learning_rate, steps_of, train
 from polo.engine.step import Objective
