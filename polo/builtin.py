@@ -15,8 +15,8 @@ def polo_scorers() -> Sequence[Component]:
     return [
         Component(
             name="policy",
-            build="polo.engine.scoring:PolicyScorer",
-            options="polo.engine.scoring:PolicyScorerOptions",
+            build="polo.model.scoring:PolicyScorer",
+            options="polo.model.scoring:PolicyScorerOptions",
             summary="the policy scores the candidates itself",
         )
     ]

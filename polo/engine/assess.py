@@ -16,8 +16,8 @@ from polo.engine import evaluate, slices
 from polo.engine.examples import examples
 from polo.engine.parts import Parts
 from polo.engine.prepare import Prepared
-from polo.engine.sharding import plain
 from polo.errors import PoloError
+from polo.model.sharding import plain
 from polo.protocols import Policy
 from polo.recipe.model import Recipe, Resolved
 from polo.store.files import write_json

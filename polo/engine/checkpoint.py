@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from polo.engine.sharding import like, plain, whole
-from polo.engine.weights import trainable
 from polo.errors import PoloError
+from polo.model.sharding import like, plain, whole
+from polo.model.weights import trainable
 from polo.protocols import Policy, Stateful
 from polo.store.files import damage, whole_folder, write_json
 

@@ -22,9 +22,9 @@ from accelerate.utils import broadcast_object_list
 
 from polo.console import Console
 from polo.data import Rows
-from polo.engine.scoring import CHUNK, completions
-from polo.engine.weights import digest, snapshot
 from polo.errors import PoloError
+from polo.model.scoring import CHUNK, completions
+from polo.model.weights import digest, snapshot
 from polo.protocols import Generates, Policy, Scorer
 from polo.store.files import whole_file
 

@@ -25,9 +25,9 @@ from polo.engine.assess import assess, protocol_of
 from polo.engine.compose import Composer
 from polo.engine.launch import peer_lost
 from polo.engine.prepare import Prepared, for_policy, prepare
-from polo.engine.sharding import can_shard, spread
 from polo.engine.stages import Stages
 from polo.errors import InputError, PoloError
+from polo.model.sharding import can_shard, spread
 from polo.plugins import Plugins
 from polo.protocols import Policy
 from polo.randomness import seed_of

@@ -19,11 +19,11 @@ from polo.engine import checkpoint
 from polo.engine.collapse import Monitor
 from polo.engine.interrupt import Interrupt, Interrupted
 from polo.engine.measures import step_metrics
-from polo.engine.scoring import preference_accuracy, score_lists
-from polo.engine.sharding import clip
 from polo.engine.step import Objective, Stepper
-from polo.engine.weights import restore, snapshot, trainable
 from polo.errors import PoloError
+from polo.model.scoring import preference_accuracy, score_lists
+from polo.model.sharding import clip
+from polo.model.weights import restore, snapshot, trainable
 from polo.protocols import AtZero, Policy, Ranked, Refresh
 from polo.randomness import seed_of
 from polo.recipe.model import Stage

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from polo.data import Splits
-from polo.engine.weights import Weights, digest
+from polo.model.weights import Weights, digest
 from polo.protocols import Policy
 from polo.recipe.model import Resolved
 from polo.store.provenance import source_hash, versions

@@ -17,12 +17,12 @@ from accelerate import Accelerator
 from polo.console import Console
 from polo.engine.compose import Heads, cache_dir
 from polo.engine.prepare import Prepared
-from polo.engine.reference import Reference, ScoreCache, cache_folder, cache_header
-from polo.engine.sharding import plain
 from polo.engine.stage import Job, train
 from polo.engine.stagecache import stage_fingerprint
 from polo.engine.step import Objective
-from polo.engine.weights import Weights, digest, restore, snapshot
+from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
+from polo.model.sharding import plain
+from polo.model.weights import Weights, digest, restore, snapshot
 from polo.plugins import Plugins
 from polo.protocols import Policy, Tracker
 from polo.recipe.model import Resolved

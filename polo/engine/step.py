@@ -18,10 +18,10 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from polo.data import Rows
-from polo.engine.passes import passes, score_in_passes
-from polo.engine.reference import Reference
-from polo.engine.sharding import agreed, exchanging, whole
 from polo.errors import PoloError
+from polo.model.passes import passes, score_in_passes
+from polo.model.reference import Reference
+from polo.model.sharding import agreed, exchanging, whole
 from polo.protocols import Beta, Loss, Policy, Sampler
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores

@@ -21,8 +21,8 @@ from polo.engine import checkpoint
 from polo.engine.interrupt import Interrupted
 from polo.engine.stage import Job, learning_rate, steps_of, train
 from polo.engine.step import Objective
-from polo.engine.weights import digest, snapshot
 from polo.errors import PoloError
+from polo.model.weights import digest, snapshot
 from polo.recipe.model import Stage, Validate
 from polo.store.runfolder import RunFolder
 from tests.engine.test_step import FirstK, Pairs

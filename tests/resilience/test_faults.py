@@ -196,7 +196,7 @@ def test_cached_scores_that_are_wrong_but_whole_are_found_by_computing_some_agai
     from safetensors import safe_open
     from safetensors.numpy import save_file
 
-    from polo.engine.reference import _content
+    from polo.model.reference import _content
 
     shutil.rmtree(copy / "runs")
     shutil.rmtree(copy / "cache" / "stages")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polo.engine.reference import Reference, ScoreCache
 from polo.engine.stage import train
-from polo.engine.weights import snapshot
+from polo.model.reference import Reference, ScoreCache
+from polo.model.weights import snapshot
 from polo.recipe.model import Validate
 from tests.engine.test_stage import job, stage_of
 

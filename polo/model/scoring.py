@@ -69,7 +69,7 @@ def score_lists(
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    from polo.engine.passes import rank_in_passes
+    from polo.model.passes import rank_in_passes
 
     state = PartialState()
     mine = np.arange(state.process_index, len(rows), state.num_processes)
@@ -100,7 +100,7 @@ def completions(policy: Any, rows: Rows, track: Callable[..., Iterable[Any]] = _
     """Greedy completions of N rows by ``policy.generate(rows)``, in parts, the same on every process."""
     import torch
 
-    from polo.engine.sharding import is_sharded, reachable
+    from polo.model.sharding import is_sharded, reachable
 
     if is_sharded(policy.module):  # a sharded module is called as a whole before its parts are
         with torch.no_grad():

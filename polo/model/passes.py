@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polo.engine.sharding import agreed, is_sharded
+from polo.model.sharding import agreed, is_sharded
 from polo.protocols import ScoresMany
 
 if TYPE_CHECKING:

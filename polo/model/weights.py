@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from polo.engine.sharding import is_sharded, like, whole
+from polo.model.sharding import is_sharded, like, whole
 
 Weights = Mapping[str, Tensor]
 

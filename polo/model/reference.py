@@ -20,10 +20,10 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from polo.data import Rows
-from polo.engine.passes import score_in_passes
-from polo.engine.sharding import agreed
-from polo.engine.weights import Weights, under
 from polo.errors import PoloError
+from polo.model.passes import score_in_passes
+from polo.model.sharding import agreed
+from polo.model.weights import Weights, under
 from polo.protocols import Policy
 from polo.store.files import write_bytes
 
