@@ -37,7 +37,7 @@ from collapse_study.words import conclusions, table
 
 from polo import InputError, PoloError
 from polo.engine.interrupt import Interrupted
-from polo.plugins import load_plugins
+from polo.plugin.load import load_plugins
 from polo.store.files import write_bytes, write_json
 
 #: what a profile sets unless an option says otherwise

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 import annotated_types as at
 
-from polo.component import Choice, RefKind
+from polo.plugin.component import Choice, RefKind
 
 MISSING: Any = dataclasses.MISSING
 _LISTS = (tuple, list, Sequence, set, frozenset)

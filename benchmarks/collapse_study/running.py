@@ -15,7 +15,7 @@ import torch
 from collapse_study.cells import DATA, RECIPES, Cell, Settings, overrides
 from collapse_study.gradients import listed_scores, shares
 from polo.engine.run import Prepared, Run, named
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 from polo.recipe import load
 from polo.recipe.model import Resolved
 from polo.store.files import write_json

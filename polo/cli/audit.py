@@ -20,13 +20,13 @@ from polo.cli.common import (
     open_recipe,
 )
 from polo.cli.output import flush, note, print_heading, print_json, print_text
-from polo.component import Ref
 from polo.errors import InputError, Problem, RecipeError
+from polo.plugin.component import Ref
 from polo.recipe.model import Candidates, Recipe
 
 if TYPE_CHECKING:
     from polo.engine.audit import Check
-    from polo.plugins import Plugins
+    from polo.plugin.load import Plugins
 
 #: exit code when a check fails and --strict is given
 FAILED = 3
@@ -77,9 +77,9 @@ def _checks(
         resolved, plugins = open_recipe(what, overrides, "auto", plugin, no_plugin)
         recipe, split = resolved.recipe, resolved.recipe.evaluate.split
 
-    from polo.component import Context
     from polo.engine.audit import audited, check
     from polo.engine.compose import cache_dir
+    from polo.plugin.component import Context
 
     catalogue = plugins.catalogue
 

@@ -28,7 +28,7 @@ from polo.engine.prepare import Prepared, for_policy, prepare
 from polo.engine.stages import Stages
 from polo.errors import InputError, PoloError
 from polo.model.sharding import can_shard, spread
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 from polo.protocols import Policy
 from polo.randomness import seed_of
 from polo.recipe import to_yaml

@@ -70,7 +70,7 @@ def learning_rate(stage: Stage, step: int, total: int) -> float:
     """Rate of step ``step`` (from 0): linear warm-up, then half a cosine to 0, or constant.
 
     Example:
-        >>> from polo.component import Choice
+        >>> from polo.plugin.component import Choice
         >>> s = Stage(loss=Choice("loss", "sft"), steps=10, lr=1.0, warmup=0.2)
         >>> [round(learning_rate(s, i, 10), 3) for i in (0, 1, 2, 6, 9)]
         [0.5, 1.0, 1.0, 0.5, 0.038]

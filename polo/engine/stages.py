@@ -23,7 +23,7 @@ from polo.engine.step import Objective
 from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.model.sharding import plain
 from polo.model.weights import Weights, digest, restore, snapshot
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 from polo.protocols import Policy, Tracker
 from polo.recipe.model import Resolved
 from polo.store.files import damage, whole_folder

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge
 
-from polo.component import Context
 from polo.data import Rows
+from polo.plugin.component import Context
 from polo.protocols import Policy
 
 FloatArray = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from typing import Any
 
 from polo.errors import InputError, PoloError, Problem, RecipeError
 from polo.options import Place, Validation, to_plain
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 from polo.recipe.checks import check
 from polo.recipe.dump import dump
 from polo.recipe.merge import merge, overlay

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 
 #: distributions whose versions can change a number
 WATCHED = (

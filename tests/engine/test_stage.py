@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polo.component import Choice
 from polo.console import Console
 from polo.engine import checkpoint
 from polo.engine.interrupt import Interrupted
@@ -23,6 +22,7 @@ from polo.engine.stage import Job, learning_rate, steps_of, train
 from polo.engine.step import Objective
 from polo.errors import PoloError
 from polo.model.weights import digest, snapshot
+from polo.plugin.component import Choice
 from polo.recipe.model import Stage, Validate
 from polo.store.runfolder import RunFolder
 from tests.engine.test_step import FirstK, Pairs

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from polo.engine.run import Run, named
-from polo.plugins import load_plugins
+from polo.plugin.load import load_plugins
 from polo.recipe import load
 from polo.recipe.model import Resolved
 

@@ -1,6 +1,6 @@
 """Checks of one plugin module against the hooks, and the collection of what it declares.
 
-Knows pluggy's markers and :mod:`polo.hookspecs`; does not find or import plugins.
+Knows pluggy's markers and :mod:`polo.plugin.hookspecs`; does not find or import plugins.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import pluggy
 
-from polo import hookspecs
-from polo.component import KINDS, Component
 from polo.errors import InputError
+from polo.plugin import hookspecs
+from polo.plugin.component import KINDS, Component
 from polo.words import did_you_mean
 
 _MARK = "polo_impl"

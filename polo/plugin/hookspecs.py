@@ -19,7 +19,7 @@ from typing import Any
 
 import pluggy
 
-from polo.component import Component
+from polo.plugin.component import Component
 
 hookspec = pluggy.HookspecMarker("polo")
 hookimpl = pluggy.HookimplMarker("polo")

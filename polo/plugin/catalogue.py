@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from polo.component import KINDS, Component
 from polo.errors import InputError, PoloError
+from polo.plugin.component import KINDS, Component
 from polo.words import did_you_mean
 
 if TYPE_CHECKING:
-    from polo.plugins import PluginRecord
+    from polo.plugin.load import PluginRecord
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Catalogue:
     """All components of all working plugins.
 
     Args:
-        records: what :func:`polo.plugins.load_plugins` found, the broken ones too (they are named in errors).
+        records: what :func:`polo.plugin.load.load_plugins` found, the broken ones too (they are named in errors).
     """
 
     def __init__(self, records: Iterable[PluginRecord]) -> None:

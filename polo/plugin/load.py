@@ -28,11 +28,11 @@ from typing import Any, Literal
 
 import pluggy
 
-from polo import hookspecs
-from polo.catalogue import Catalogue
-from polo.component import Component
 from polo.errors import InputError, PoloError
-from polo.hooks import Declared, check, collect
+from polo.plugin import hookspecs
+from polo.plugin.catalogue import Catalogue
+from polo.plugin.check import Declared, check, collect
+from polo.plugin.component import Component
 from polo.words import did_you_mean
 
 GROUP = "polo"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from polo.component import Component
-from polo.hookspecs import hookimpl
+from polo.plugin.component import Component
+from polo.plugin.hookspecs import hookimpl
 
 
 @hookimpl
@@ -25,6 +25,6 @@ def polo_scorers() -> Sequence[Component]:
 @hookimpl
 def polo_recipes() -> Sequence[Path]:
     """Recipes inside the wheel, else those of the checkout."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     folders = (here / "_recipes", here.parent / "recipes")
     return [next((folder for folder in folders if folder.is_dir()), folders[0])]
