@@ -98,8 +98,8 @@ def _checks(
 
 def _data_only(name: str, overrides: Sequence[str], plugins: Plugins) -> DataOnly:
     """A data source by name, with ``data.*`` and ``candidates.*`` overrides."""
-    from polo.options import Validation
     from polo.recipe.merge import overlay
+    from polo.recipe.options import Validation
 
     problems: list[Problem] = []
     node = overlay([f"data.use={name}", *overrides], Path(), problems)

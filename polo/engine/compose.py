@@ -11,10 +11,10 @@ from typing import Any
 from polo.console import Console
 from polo.data import Splits
 from polo.errors import InputError, Problem, RecipeError
-from polo.fields import fields_of
 from polo.plugin.catalogue import Catalogue
 from polo.plugin.component import Choice, Context
 from polo.protocols import Audit, Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker
+from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
 
 
