@@ -51,9 +51,9 @@ def run(
         sys.exit(launch([sys.executable, "-m", "polo", *sys.argv[1:]], processes))
     resolved, plugins = open_recipe(recipe, overrides, profile, plugin, no_plugin)
 
-    from polo.engine.interrupt import Interrupted
     from polo.engine.run import Run, named
     from polo.store.runfolder import RunFolder
+    from polo.train.interrupt import Interrupted
 
     resolved = named(resolved)
     folder = None

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from polo.data import Rows, Splits
-from polo.engine.stage import steps_of
 from polo.protocols import Policy
 from polo.recipe.model import Recipe
+from polo.train.loop import steps_of
 
 #: rows by which the tokens of a row are estimated
 SAMPLE = 256

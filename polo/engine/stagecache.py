@@ -53,7 +53,15 @@ def stage_fingerprint(
         "device": [tree["device"], tree["precision"], torch.cuda.is_available()],
         "versions": versions(),
         "code": source_hash(
-            ["polo.engine", "polo.model", "polo.scores", "polo.randomness", "polo.candidates", *sorted(packages)]
+            [
+                "polo.engine",
+                "polo.model",
+                "polo.train",
+                "polo.scores",
+                "polo.randomness",
+                "polo.candidates",
+                *sorted(packages),
+            ]
         ),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]

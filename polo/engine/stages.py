@@ -17,9 +17,7 @@ from accelerate import Accelerator
 from polo.console import Console
 from polo.engine.compose import Heads, cache_dir
 from polo.engine.prepare import Prepared
-from polo.engine.stage import Job, train
 from polo.engine.stagecache import stage_fingerprint
-from polo.engine.step import Objective
 from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.model.sharding import plain
 from polo.model.weights import Weights, digest, restore, snapshot
@@ -28,6 +26,8 @@ from polo.protocols import Policy, Tracker
 from polo.recipe.model import Resolved
 from polo.store.files import damage, whole_folder
 from polo.store.runfolder import RunFolder
+from polo.train.loop import Job, train
+from polo.train.step import Objective
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,6 @@ from accelerate import Accelerator
 
 from polo.console import Console
 from polo.data import Rows
-from polo.engine import checkpoint
-from polo.engine.collapse import Monitor
-from polo.engine.interrupt import Interrupt, Interrupted
-from polo.engine.measures import step_metrics
-from polo.engine.step import Objective, Stepper
 from polo.errors import PoloError
 from polo.model.scoring import preference_accuracy, score_lists
 from polo.model.sharding import clip
@@ -27,6 +22,11 @@ from polo.model.weights import restore, snapshot, trainable
 from polo.protocols import AtZero, Policy, Ranked, Refresh
 from polo.randomness import seed_of
 from polo.recipe.model import Stage
+from polo.train import checkpoint
+from polo.train.interrupt import Interrupt, Interrupted
+from polo.train.metrics import step_metrics
+from polo.train.monitor import Monitor
+from polo.train.step import Objective, Stepper
 
 #: nats by which policy and reference may differ before the first step, where they are the same weights
 START_TOLERANCE = 0.05

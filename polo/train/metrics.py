@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from polo.engine.step import Judged
+from polo.train.step import Judged
 
 #: numbers that :func:`_sums` gives
 _SUMS = 11

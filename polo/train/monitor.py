@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 
 from polo.data import Rows
-from polo.engine.step import Judged, Objective, Stepper
 from polo.protocols import Policy, Stateful
 from polo.scores import Scores
+from polo.train.step import Judged, Objective, Stepper
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
