@@ -12,11 +12,12 @@ from accelerate import Accelerator
 
 from polo.candidates import protocol, protocol_hash
 from polo.console import Console
-from polo.engine import evaluate, slices
-from polo.engine.examples import examples
-from polo.engine.parts import Parts
 from polo.engine.prepare import Prepared
 from polo.errors import PoloError
+from polo.evaluate import metrics as evaluate
+from polo.evaluate import slices
+from polo.evaluate.examples import examples
+from polo.evaluate.resume import Parts
 from polo.model.sharding import plain
 from polo.protocols import Policy
 from polo.recipe.model import Recipe, Resolved

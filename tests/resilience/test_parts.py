@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from polo.console import Console
 from polo.data import Rows
-from polo.engine.parts import Parts
+from polo.evaluate.resume import Parts
 from polo.model.scoring import score_lists
 from tests.engine.toys import ToyPolicy, toy_rows
 

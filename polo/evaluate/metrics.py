@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polo.data import Rows
+from polo.evaluate.significance import interval, paired
 from polo.model.scoring import preference_accuracy
 from polo.protocols import Evaluator, Ranked, Totals
-from polo.report.significance import interval, paired
 from polo.store.files import whole_file
 
 FloatArray = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polo.data import PAD, Rows, Splits
-from polo.engine.evaluate import System
+from polo.evaluate.metrics import System
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

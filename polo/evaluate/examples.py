@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from polo.data import Rows, Splits
-from polo.engine.evaluate import System
+from polo.evaluate.metrics import System
 from polo.protocols import Ranked
 from polo.randomness import RowRandom
 
