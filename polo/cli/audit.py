@@ -25,7 +25,7 @@ from polo.plugin.component import Ref
 from polo.recipe.model import Candidates, Recipe
 
 if TYPE_CHECKING:
-    from polo.engine.audit import Check
+    from polo.audit.verdicts import Check
     from polo.plugin.load import Plugins
 
 #: exit code when a check fails and --strict is given
@@ -77,7 +77,7 @@ def _checks(
         resolved, plugins = open_recipe(what, overrides, "auto", plugin, no_plugin)
         recipe, split = resolved.recipe, resolved.recipe.evaluate.split
 
-    from polo.engine.audit import audited, check
+    from polo.audit.verdicts import audited, check
     from polo.engine.compose import cache_dir
     from polo.plugin.component import Context
 
@@ -124,7 +124,7 @@ def _find(what: str, plugins: Plugins) -> None:
 
 
 def _print(checks: Sequence[Check]) -> None:
-    from polo.engine.audit import short_form, style_of
+    from polo.audit.verdicts import short_form, style_of
 
     for check in checks:
         finding = check.finding

@@ -19,8 +19,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
+from polo.audit import verdicts as audit
 from polo.console import Console
-from polo.engine import audit, plan
+from polo.engine import plan
 from polo.engine.assess import assess, protocol_of
 from polo.engine.compose import Composer
 from polo.engine.launch import peer_lost

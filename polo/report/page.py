@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from polo.engine.audit import of_run
+from polo.audit.verdicts import of_run
 from polo.errors import InputError
 from polo.report import compare, parts, tables
 from polo.report.runs import Finished, open_run
