@@ -14,10 +14,10 @@ import torch
 
 from collapse_study.cells import DATA, RECIPES, Cell, Settings, overrides
 from collapse_study.gradients import listed_scores, shares
-from polo.engine.run import Prepared, Run, named
 from polo.plugin.load import Plugins
 from polo.recipe import load
 from polo.recipe.model import Resolved
+from polo.run.run import Prepared, Run, named
 from polo.store.files import write_json
 from polo.store.runfolder import RunFolder
 

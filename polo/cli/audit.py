@@ -78,8 +78,8 @@ def _checks(
         recipe, split = resolved.recipe, resolved.recipe.evaluate.split
 
     from polo.audit.verdicts import audited, check
-    from polo.engine.compose import cache_dir
     from polo.plugin.component import Context
+    from polo.run.compose import cache_dir
 
     catalogue = plugins.catalogue
 

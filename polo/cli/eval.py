@@ -23,7 +23,7 @@ def evaluate(
     resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), overrides, "none", plugin, no_plugin)
 
     from polo.cli.run import report
-    from polo.engine.run import Run
+    from polo.run.run import Run
 
     job = Run(resolved, plugins)
     results = job.evaluate_again(folder)

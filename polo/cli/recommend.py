@@ -43,10 +43,10 @@ def recommend(
     import numpy as np
 
     from polo.console import Console
-    from polo.engine.compose import Composer
-    from polo.engine.run import accelerator_of
     from polo.evaluate.recommend import asked, match_titles, rank
     from polo.evaluate.recommend import decode as decoded
+    from polo.run.compose import Composer
+    from polo.run.run import accelerator_of
 
     if not folder.final.is_dir():
         raise InputError("this run has no final weights yet", where=str(folder.final), fix="go on with --resume")

@@ -15,15 +15,15 @@ import torch
 from accelerate import Accelerator
 
 from polo.console import Console
-from polo.engine.compose import Heads, cache_dir
-from polo.engine.prepare import Prepared
-from polo.engine.stagecache import stage_fingerprint
 from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.model.sharding import plain
 from polo.model.weights import Weights, digest, restore, snapshot
 from polo.plugin.load import Plugins
 from polo.protocols import Policy, Tracker
 from polo.recipe.model import Resolved
+from polo.run.compose import Heads, cache_dir
+from polo.run.prepare import Prepared
+from polo.run.stagecache import stage_fingerprint
 from polo.store.files import damage, whole_folder
 from polo.store.runfolder import RunFolder
 from polo.train.loop import Job, train

@@ -12,11 +12,11 @@ import numpy as np
 
 from polo.candidates import attach
 from polo.data import Known, Rows, Splits
-from polo.engine.compose import Composer, Heads
 from polo.errors import InputError
 from polo.protocols import Evaluator, Policy, Scorer
 from polo.randomness import seed_of
 from polo.recipe.model import Recipe
+from polo.run.compose import Composer, Heads
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
-from polo.audit import verdicts as audit
+from polo.audit import verdicts
 from polo.console import Console
-from polo.engine import plan
-from polo.engine.assess import assess, protocol_of
-from polo.engine.compose import Composer
-from polo.engine.launch import peer_lost
-from polo.engine.prepare import Prepared, for_policy, prepare
-from polo.engine.stages import Stages
 from polo.errors import InputError, PoloError
 from polo.model.sharding import can_shard, spread
 from polo.plugin.load import Plugins
@@ -34,6 +28,12 @@ from polo.protocols import Policy
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
+from polo.run import plan
+from polo.run.assess import assess, protocol_of
+from polo.run.compose import Composer
+from polo.run.launch import peer_lost
+from polo.run.prepare import Prepared, for_policy, prepare
+from polo.run.stages import Stages
 from polo.store import provenance
 from polo.store.files import write_bytes, write_json
 from polo.store.runfolder import RunFolder
@@ -207,10 +207,10 @@ class Run:
         """Whether the data and the protocol can be trusted, before anything is trained on them."""
         recipe, splits = self.recipe, ready.splits
         tokens = policy.tokens(torch.arange(len(splits.items))[None])[0].numpy() if policy.unit == "logprob" else None
-        audit.at_start(
+        verdicts.at_start(
             folder.path,
             ready.composer.audits(),
-            lambda: audit.audited(splits, recipe.candidates, split=recipe.evaluate.split, title_tokens=tokens),
+            lambda: verdicts.audited(splits, recipe.candidates, split=recipe.evaluate.split, title_tokens=tokens),
             self.console.say,
         )
 

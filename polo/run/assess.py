@@ -12,15 +12,14 @@ from accelerate import Accelerator
 
 from polo.candidates import protocol, protocol_hash
 from polo.console import Console
-from polo.engine.prepare import Prepared
 from polo.errors import PoloError
-from polo.evaluate import metrics as evaluate
-from polo.evaluate import slices
+from polo.evaluate import metrics, slices
 from polo.evaluate.examples import examples
 from polo.evaluate.resume import Parts
 from polo.model.sharding import plain
 from polo.protocols import Policy
 from polo.recipe.model import Recipe, Resolved
+from polo.run.prepare import Prepared
 from polo.store.files import write_json
 from polo.store.runfolder import RunFolder
 
@@ -47,7 +46,7 @@ def assess(
     systems = []
     for name, baseline in composer.baselines().items():
         baseline.fit(ready.splits)
-        systems.append(evaluate.System(name, baseline.score(rows, rows.candidates)))
+        systems.append(metrics.System(name, baseline.score(rows, rows.candidates)))
     evaluators, scorer, names = ready.evaluators, ready.scorer, list(recipe.stages)
     protocol_ = protocol_of(recipe, ready)
     place, summary = folder.evaluation_under(protocol_["hash"])
@@ -62,25 +61,25 @@ def assess(
         by_stage[name], tokens = parts.scores(name, policy, rows)
         generated = parts.completions(name, policy, rows) if generating else None
         reference = by_stage.get(recipe.reference) if name != recipe.reference else None
-        called = evaluate.MODEL if name == names[-1] else name
+        called = metrics.MODEL if name == names[-1] else name
         if report := getattr(scorer, "report", None):
             reports[called] = dict(report)
-        systems.append(evaluate.System(called, by_stage[name], tokens, reference, generated))
-    values = {system.name: evaluate.per_row(rows, system, evaluators) for system in systems}
+        systems.append(metrics.System(called, by_stage[name], tokens, reference, generated))
+    values = {system.name: metrics.per_row(rows, system, evaluators) for system in systems}
     results = {
         "protocol": protocol_,
         "rows": len(rows),
         "users": len(np.unique(rows.user)),
         "baselines": "all" if recipe.evaluate.baselines == "all" else [s.name for s in systems[: -len(names)]],
         "scorer": {"use": recipe.evaluate.scorer.name, "reports": reports},
-        **evaluate.summarise(rows, values),
-        "whole": {system.name: evaluate.whole(rows, system, evaluators) for system in systems},
+        **metrics.summarise(rows, values),
+        "whole": {system.name: metrics.whole(rows, system, evaluators) for system in systems},
         "slices": slices.sliced(rows, ready.splits, systems[-len(names) :], values),
     }
     if accelerator.is_main_process:
         for system in systems:
-            evaluate.write_scores(place, rows, system)
-        evaluate.write_per_row(place, rows, values)
+            metrics.write_scores(place, rows, system)
+        metrics.write_per_row(place, rows, values)
         write_json(place / "examples.json", examples(rows, ready.splits, systems[-1]))
         write_json(summary, results)
         parts.remove()
