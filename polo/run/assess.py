@@ -1,6 +1,6 @@
 """Scores every system of a run on the same lists, and writes what came out. Knows run folders and the recipe.
 
-What is made of scores (metrics, intervals, tests) is in ``evaluate.py``.
+What is made of scores (metrics, intervals, tests) is in ``polo.evaluate.metrics``.
 """
 
 from __future__ import annotations
