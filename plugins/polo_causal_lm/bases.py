@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from polo import Context, InputError
+from polo_causal_lm.folders import folder_hash
 from polo_causal_lm.loading import check_folder
 from polo_causal_lm.options import HubOptions
 from polo_causal_lm.template import Template
@@ -41,15 +40,26 @@ class Hub:
         return self._folder
 
     def fingerprint(self) -> str:
-        """Hash of config, tokenizer and weights; weights by name, size and both ends (whole if below 2 MiB)."""
-        return folder_fingerprint(self.path())
+        """sha256 of config, tokenizer and weights."""
+        return folder_hash(self.path(), self.context.cache)
 
-    def _find(self) -> Path:
+    @property
+    def name(self) -> str:
+        """What others load it by: the hub id, or the folder that the user gave."""
+        local = self._local()
+        return self.options.id if local is None else str(local)
+
+    def _local(self) -> Path | None:
         name = self.options.id
         local = Path(name).expanduser()
         # A path-like name is never looked up elsewhere, so that a typing error in a path does not go to the network.
-        if local.is_dir() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-            return local.absolute()
+        path_like = local.is_dir() or name.startswith((".", "/", "~")) or name.count("/") > 1
+        return local.absolute() if path_like else None
+
+    def _find(self) -> Path:
+        name = self.options.id
+        if (local := self._local()) is not None:
+            return local
         try:
             return Path(snapshot_download(name, revision=self.options.revision, allow_patterns=list(_FILES)))
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
@@ -59,29 +69,3 @@ class Hub:
                 where="policy.base",
                 fix="check the id and the network (gated models need `hf auth login`), or give a local folder",
             ) from error
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """Hash of a model folder: small files whole, large ones by size, first and last MiB.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as d:
-        ...     _ = Path(d, "config.json").write_text("{}")
-        ...     len(folder_fingerprint(Path(d)))
-        32
-    """
-    digest, end = hashlib.blake2b(digest_size=16), 1 << 20
-    for path in sorted(folder.iterdir()):
-        if path.suffix not in (".json", ".safetensors", ".model") or not path.is_file():
-            continue
-        size = path.stat().st_size
-        digest.update(json.dumps([path.name, size]).encode())
-        with path.open("rb") as file:
-            if size <= 2 * end:
-                digest.update(file.read())
-            else:
-                digest.update(file.read(end))
-                file.seek(-end, 2)
-                digest.update(file.read(end))
-    return digest.hexdigest()

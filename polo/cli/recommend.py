@@ -44,13 +44,16 @@ def recommend(
 
     from polo.engine.compose import Composer
     from polo.engine.console import Console
+    from polo.engine.provenance import same_base
     from polo.engine.recommend import asked, match_titles, rank
     from polo.engine.recommend import decode as decoded
     from polo.engine.run import accelerator_of
+    from polo.engine.runfolder import base_beside
 
     if not folder.final.is_dir():
         raise InputError("this run has no final weights yet", where=str(folder.final), fix="go on with --resume")
-    composer = Composer(resolved, plugins.catalogue, Console(), str(accelerator_of(resolved.recipe).device))
+    device = str(accelerator_of(resolved.recipe).device)
+    composer = Composer(resolved, plugins.catalogue, Console(), device, kept=base_beside(folder))
     splits = composer.data()
     shown = match_titles(written, splits.items, "--history")
     guessed = list(shown.guessed)
@@ -63,6 +66,7 @@ def recommend(
     for text, title in guessed:
         note(f"took {text!r} for {title!r}")
     policy = composer.policy()
+    same_base(folder.path, policy)
     if policy.pool == "candidates" and candidates is None:
         raise InputError(
             "this policy ranks a list that it is shown, not the whole catalogue",

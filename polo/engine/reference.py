@@ -22,6 +22,7 @@ from torch import Tensor
 from polo.data import Rows
 from polo.engine.files import write_bytes
 from polo.engine.passes import score_in_passes
+from polo.engine.provenance import versions
 from polo.engine.sharding import agreed
 from polo.engine.weights import Weights, under
 from polo.errors import PoloError
@@ -214,9 +215,10 @@ def _dtype(policy: Policy) -> torch.dtype:
     return next(policy.module.parameters()).dtype
 
 
-def cache_header(policy: Policy, weights_digest: str, precision: str) -> dict[str, str]:
+def cache_header(policy: Policy, weights_digest: str, precision: str, base: str, code: str) -> dict[str, str]:
     """What determines a score beside the row and the items: each field by name, so that a difference can be named."""
-    return {"policy": policy.fingerprint(), "weights": weights_digest, "precision": precision}
+    made = {"policy": policy.fingerprint(), "weights": weights_digest, "precision": precision}
+    return {**made, "base": base, "code": code, "versions": json.dumps(versions(), sort_keys=True)}
 
 
 def cache_folder(cache: Path, header: Mapping[str, str]) -> Path:
