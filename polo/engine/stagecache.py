@@ -33,8 +33,8 @@ from polo.recipe.model import Resolved
 _NOT_LEARNING = ("checkpoint", "tokens_per_pass")
 #: what says, shows, finds and files but decides no weight: an edit of these trains nothing again. (The recipe's model
 #: is among them because its values are in the fingerprint as they stand.)
-_WATCHING = (Console, Composer, Interrupt, Monitor, Plugins, Resolved, RunFolder, InputError, polo_policies, step_metrics,
-             write_bytes, versions)  # fmt: skip
+_WATCHING = (Console, Composer, Interrupt, Monitor, Plugins, Resolved, RunFolder, InputError, polo_policies,
+             step_metrics, write_bytes, versions)  # fmt: skip
 #: kept in the run folder: stage -> its print
 KEPT = "fingerprints.json"
 
