@@ -124,3 +124,32 @@ def test_the_bytes_of_the_base_are_part_of_what_a_stage_is_made_from(
     said = command("run", str(toy), POLO_CACHE=str(own)).stderr
     assert "taken from the cache" not in said
     assert len(list((own / "reference").iterdir())) == references + 1
+
+
+POLICY = """\
+from polo import Component, hookimpl
+from polo_causal_lm.policy import CausalLM
+
+
+class Shifted(CausalLM):
+    def score(self, rows, items):
+        return super().score(rows, items) + SHIFT
+
+
+@hookimpl
+def polo_policies():
+    options = "polo_causal_lm.options:CausalLMOptions"
+    return [Component(name="shifted", build=":Shifted", options=options, summary="scores, shifted")]
+"""
+
+
+def test_reference_scores_of_other_code_are_not_taken(toy: Path, tmp_path: Path, cache: Path) -> None:
+    """A change too small for the check of a few rows (1e-3 nats in float32) is another score all the same."""
+    own, plugin = str(tmp_path / "own"), tmp_path / "my_policy.py"
+    if (cache / "tiny_lm").is_dir():
+        shutil.copytree(cache / "tiny_lm", Path(own) / "tiny_lm")
+    toy.write_text(toy.read_text().replace("use: causal_lm", "use: shifted"))
+    for count, shift in ((1, "0.0"), (1, "0.0"), (2, "2e-4")):
+        plugin.write_text(POLICY.replace("SHIFT", shift))
+        command("run", str(toy), "--plugin", str(plugin), "evaluate.baselines=[]", POLO_CACHE=own)
+        assert len(list((Path(own) / "reference").iterdir())) == count
