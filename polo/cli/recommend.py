@@ -49,7 +49,9 @@ def recommend(
     from polo.engine.run import accelerator_of
 
     if not folder.final.is_dir():
-        raise InputError("this run has no final weights yet", where=str(folder.final), fix="go on with --resume")
+        raise InputError(
+            "this run has no final weights yet", where=str(folder.final), fix="polo run RECIPE --resume RUN goes on"
+        )
     composer = Composer(resolved, plugins.catalogue, Console(), str(accelerator_of(resolved.recipe).device))
     splits = composer.data()
     shown = match_titles(written, splits.items, "--history")

@@ -21,7 +21,9 @@ ResumeOption = Annotated[
     Path | None,
     typer.Option(metavar="RUN", help="Go on in this run folder, from its newest checkpoint.", show_default=False),
 ]
-ContinueOption = Annotated[bool, typer.Option("--continue", help="Go on in the newest unfinished run of this recipe.")]
+ContinueOption = Annotated[
+    bool, typer.Option("--continue", help="--resume with the newest unfinished run of this name.")
+]
 ProcessesOption = Annotated[int, typer.Option(min=1, help="Processes on this machine that share each batch.")]
 ShardOption = Annotated[
     bool, typer.Option("--shard", help="Spread the weights over the processes too (FSDP2); same results, less memory.")

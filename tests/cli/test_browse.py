@@ -403,3 +403,10 @@ def test_commands_that_are_not_there_are_not_listed(monkeypatch):
     group = Commands(name="polo")
     assert group.list_commands(None) == ["ls"]
     assert group.get_command(None, "gone") is None
+
+
+def test_advice_on_going_on_has_one_word(polo):
+    """Messages name ``--resume``; ``--continue`` is said where that option itself is declared, nowhere else."""
+    said = [path.name for path in Path("polo").rglob("*.py") if "--continue" in path.read_text("utf-8")]
+    assert said == ["run.py"]
+    assert "--resume with the newest" in " ".join(polo("run", "--help")[1].split())
