@@ -109,6 +109,19 @@ class Based(Protocol):
 
 
 @runtime_checkable
+class Foresees(Protocol):
+    """A policy whose class can say what building it will need; ``polo run --dry-run`` shows it."""
+
+    @staticmethod
+    def foresee(options: Any, context: Context) -> Sequence[str]:
+        """Sentences on what would be downloaded or made, and what cannot be had; builds and downloads nothing.
+
+        Raises:
+            InputError: what the options name can never be used.
+        """
+
+
+@runtime_checkable
 class ScoresMany(Protocol):
     """A policy with a way of its own to score long lists, up to the whole catalogue, where no gradient is needed."""
 

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -218,9 +219,14 @@ class CausalLM:
         """Greedy completions of the prompts, as text without surrounding space."""
         return generate_titles(causal_lm(self.model), self.tokenizer, self.texts.prompts(rows), max_new_tokens)
 
+    @staticmethod
+    def foresee(options: CausalLMOptions, context: Context) -> Sequence[str]:
+        """What the base says of itself; see :class:`polo.protocols.Foresees`."""
+        base = _chosen(options, context)
+        return base.foresee() if isinstance(base, Hub) else ()
+
     def _base(self, template: Template) -> Any:
-        chosen = self.options.base
-        base = Hub(HubOptions(id=chosen), self.context) if isinstance(chosen, str) else self.context.build(chosen)
+        base = _chosen(self.options, self.context)
         if isinstance(base, TemplateAware):
             base.prepare(template)
         return base
@@ -271,3 +277,9 @@ class CausalLM:
 def _numbers(items: Tensor) -> IntArray:
     array: IntArray = items.detach().cpu().numpy()
     return array
+
+
+def _chosen(options: CausalLMOptions, context: Context) -> Any:
+    """The base that the options name; plain text is a hub id or a folder."""
+    chosen = options.base
+    return Hub(HubOptions(id=chosen), context) if isinstance(chosen, str) else context.build(chosen)

@@ -51,7 +51,9 @@ def recommend(
     from polo.engine.runfolder import base_beside
 
     if not folder.final.is_dir():
-        raise InputError("this run has no final weights yet", where=str(folder.final), fix="go on with --resume")
+        raise InputError(
+            "this run has no final weights yet", where=str(folder.final), fix="polo run RECIPE --resume RUN goes on"
+        )
     device = str(accelerator_of(resolved.recipe).device)
     composer = Composer(resolved, plugins.catalogue, Console(), device, kept=base_beside(folder))
     splits = composer.data()

@@ -21,7 +21,9 @@ ResumeOption = Annotated[
     Path | None,
     typer.Option(metavar="RUN", help="Go on in this run folder, from its newest checkpoint.", show_default=False),
 ]
-ContinueOption = Annotated[bool, typer.Option("--continue", help="Go on in the newest unfinished run of this recipe.")]
+ContinueOption = Annotated[
+    bool, typer.Option("--continue", help="--resume with the newest unfinished run of this name.")
+]
 RetrainOption = Annotated[
     bool,
     typer.Option("--retrain", help="With --resume: train stages again that began with other data, code or base."),

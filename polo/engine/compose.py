@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,11 @@ class Composer:
     def policy(self) -> Policy:
         policy: Policy = self.build(self.recipe.policy)
         return policy
+
+    def foreseen(self) -> Sequence[str]:
+        """What the policy's class says that building it will need; nothing if it says nothing."""
+        foresee = getattr(self._target(self.recipe.policy), "foresee", None)
+        return () if foresee is None else foresee(self.recipe.policy.options, self._context)
 
     def evaluators(self) -> list[Evaluator]:
         """The recipe's evaluators.

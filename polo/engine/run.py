@@ -122,6 +122,8 @@ class Run:
         ready = self.prepare()
         for line in plan.lines(self.recipe, ready.splits, ready.train, ready.test, None):
             self.console.say(line)
+        for line in ready.composer.foreseen():
+            self.console.say(line)
 
     def _policy(self, ready: Prepared) -> tuple[Policy, Prepared]:
         """The policy, wrapped for the processes at hand, and the rows that fit it."""
