@@ -36,9 +36,9 @@ from collapse_study.summary import read
 from collapse_study.words import conclusions, table
 
 from polo import InputError, PoloError
-from polo.engine.files import write_bytes, write_json
-from polo.engine.interrupt import Interrupted
-from polo.plugins import load_plugins
+from polo.plugin.load import load_plugins
+from polo.store.files import write_bytes, write_json
+from polo.train.interrupt import Interrupted
 
 #: what a profile sets unless an option says otherwise
 PROFILES: Mapping[str, Mapping[str, Any]] = {

@@ -16,9 +16,9 @@ PLUGIN_API = 1
 
 _PUBLIC = {
     "Audited": "polo.protocols",
-    "Choice": "polo.component",
-    "Component": "polo.component",
-    "Context": "polo.component",
+    "Choice": "polo.plugin.component",
+    "Component": "polo.plugin.component",
+    "Context": "polo.plugin.component",
     "Draw": "polo.scores",
     "Finding": "polo.protocols",
     "InputError": "polo.errors",
@@ -27,15 +27,15 @@ _PUBLIC = {
     "PAD": "polo.data",
     "PoloError": "polo.errors",
     "Ranked": "polo.protocols",
-    "Ref": "polo.component",
+    "Ref": "polo.plugin.component",
     "RowRandom": "polo.randomness",
     "Rows": "polo.data",
-    "SamplerWrapper": "polo.wrapping",
+    "SamplerWrapper": "polo.plugin.wrapping",
     "Scores": "polo.scores",
     "Sequences": "polo.data",
     "Splits": "polo.data",
     "draw_distinct": "polo.candidates",
-    "hookimpl": "polo.hookspecs",
+    "hookimpl": "polo.plugin.hookspecs",
     "seed_of": "polo.randomness",
 }
 
@@ -43,10 +43,6 @@ __all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from polo.candidates import draw_distinct as draw_distinct
-    from polo.component import Choice as Choice
-    from polo.component import Component as Component
-    from polo.component import Context as Context
-    from polo.component import Ref as Ref
     from polo.data import PAD as PAD
     from polo.data import ItemTable as ItemTable
     from polo.data import Known as Known
@@ -55,7 +51,12 @@ if TYPE_CHECKING:
     from polo.data import Splits as Splits
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
-    from polo.hookspecs import hookimpl as hookimpl
+    from polo.plugin.component import Choice as Choice
+    from polo.plugin.component import Component as Component
+    from polo.plugin.component import Context as Context
+    from polo.plugin.component import Ref as Ref
+    from polo.plugin.hookspecs import hookimpl as hookimpl
+    from polo.plugin.wrapping import SamplerWrapper as SamplerWrapper
     from polo.protocols import Audited as Audited
     from polo.protocols import Finding as Finding
     from polo.protocols import Ranked as Ranked
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from polo.randomness import seed_of as seed_of
     from polo.scores import Draw as Draw
     from polo.scores import Scores as Scores
-    from polo.wrapping import SamplerWrapper as SamplerWrapper
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polo.errors import PoloError
-from polo.plugins import Plugins, load_plugins
+from polo.plugin.load import Plugins, load_plugins
 from polo.recipe import Resolved, load
 
 TOY = Path(__file__).with_name("toy_plugin.py")

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from polo import RowRandom, Scores
-from polo.engine.compose import Heads
 from polo.protocols import Sampler
+from polo.run.compose import Heads
 
 
 def listed_scores(evaluation: Path, k: int, policy: str = "model", reference: str = "sft") -> Scores:

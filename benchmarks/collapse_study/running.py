@@ -14,12 +14,12 @@ import torch
 
 from collapse_study.cells import DATA, RECIPES, Cell, Settings, overrides
 from collapse_study.gradients import listed_scores, shares
-from polo.engine.files import write_json
-from polo.engine.run import Prepared, Run, named
-from polo.engine.runfolder import RunFolder
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 from polo.recipe import load
 from polo.recipe.model import Resolved
+from polo.run.run import Prepared, Run, named
+from polo.store.files import write_json
+from polo.store.runfolder import RunFolder
 
 #: share of the last steps over which training figures are averaged
 LAST = 0.1

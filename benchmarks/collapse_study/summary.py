@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from polo.report.significance import Paired, interval, paired
+from polo.evaluate.significance import Paired, interval, paired
 
 FloatArray = npt.NDArray[np.float64]
 Record = Mapping[str, Any]

@@ -71,7 +71,7 @@ def _command(name: str, function: Any) -> Any:
 
 def _plugin_commands() -> dict[str, Any]:
     """Commands of plugins: name -> a function that imports the real one only when it is called for."""
-    from polo.plugins import load_plugins
+    from polo.plugin.load import load_plugins
 
     found: dict[str, Any] = {}
     for record in load_plugins().records:

@@ -21,13 +21,13 @@ from polo.cli.common import (
     open_recipe,
 )
 from polo.cli.output import flush, note, print_heading, print_json, print_text
-from polo.component import Ref
 from polo.errors import InputError, Problem, RecipeError
+from polo.plugin.component import Ref
 from polo.recipe.model import Candidates, Recipe
 
 if TYPE_CHECKING:
-    from polo.engine.audit import Check
-    from polo.plugins import Plugins
+    from polo.audit.verdicts import Check
+    from polo.plugin.load import Plugins
 
 #: exit code when a check fails and --strict is given
 FAILED = 3
@@ -85,9 +85,9 @@ def _checks(
         resolved, plugins = open_recipe(what, overrides, profile, plugin, no_plugin)
         recipe, split = resolved.recipe, resolved.recipe.evaluate.split
 
-    from polo.component import Context
-    from polo.engine.audit import audited, check
-    from polo.engine.compose import cache_dir
+    from polo.audit.verdicts import audited, check
+    from polo.plugin.component import Context
+    from polo.run.compose import cache_dir
 
     catalogue = plugins.catalogue
 
@@ -106,8 +106,8 @@ def _checks(
 
 def _data_only(name: str, overrides: Sequence[str], plugins: Plugins) -> DataOnly:
     """A data source by name, with ``data.*`` and ``candidates.*`` overrides."""
-    from polo.options import Validation
     from polo.recipe.merge import overlay
+    from polo.recipe.options import Validation
 
     problems: list[Problem] = []
     node = overlay([f"data.use={name}", *overrides], Path(), problems)
@@ -132,7 +132,7 @@ def _find(what: str, plugins: Plugins) -> None:
 
 
 def _print(checks: Sequence[Check]) -> None:
-    from polo.engine.audit import short_form, style_of
+    from polo.audit.verdicts import short_form, style_of
 
     for check in checks:
         finding = check.finding

@@ -14,7 +14,7 @@ import typer
 
 from polo.cli.output import note
 from polo.errors import InputError
-from polo.plugins import PluginRecord, Plugins, load_plugins
+from polo.plugin.load import PluginRecord, Plugins, load_plugins
 from polo.recipe.model import Resolved
 from polo.words import did_you_mean
 

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from polo.catalogue import Catalogue, Entry
 from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins
 from polo.cli.ls import PLURALS
 from polo.cli.output import print_commented, print_heading, print_json, print_table, print_text
 from polo.cli.source import source_of
-from polo.component import KINDS
 from polo.errors import InputError
-from polo.fields import Field, fields_of, inside, list_of, peel, phrase, ref_kind, union_of
-from polo.options import to_plain
+from polo.plugin.catalogue import Catalogue, Entry
+from polo.plugin.component import KINDS
 from polo.recipe.dump import dump, flow
+from polo.recipe.fields import Field, fields_of, inside, list_of, peel, phrase, ref_kind, union_of
+from polo.recipe.options import to_plain
 from polo.words import did_you_mean
 
 #: where a recipe holds a component of a kind: key, and whether it is a list there

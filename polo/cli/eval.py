@@ -17,13 +17,13 @@ def evaluate(
     no_plugin: NoPluginOption = None,
 ) -> None:
     """Evaluate a run again, for example with: evaluate.scorer=vllm evaluate.split=valid."""
-    from polo.engine.runfolder import RunFolder
+    from polo.store.runfolder import RunFolder
 
     folder = RunFolder.open(run)
     resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), overrides, "none", plugin, no_plugin)
 
     from polo.cli.run import report
-    from polo.engine.run import Run
+    from polo.run.run import Run
 
     job = Run(resolved, plugins)
     results = job.evaluate_again(folder)

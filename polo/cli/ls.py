@@ -12,7 +12,7 @@ import typer
 from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins, shipped_recipes
 from polo.cli.output import print_heading, print_json, print_table, print_text
 from polo.errors import InputError
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 from polo.words import did_you_mean
 
 #: what a user types -> kind of component

@@ -31,7 +31,7 @@ def recommend(
     no_plugin: NoPluginOption = None,
 ) -> None:
     """Rank the catalogue (or a file of titles) for a history. Titles may be misspelt a little."""
-    from polo.engine.runfolder import RunFolder
+    from polo.store.runfolder import RunFolder
 
     folder = RunFolder.open(run)
     written = [title.strip() for title in history.split(";") if title.strip()]
@@ -42,13 +42,13 @@ def recommend(
 
     import numpy as np
 
-    from polo.engine.compose import Composer
-    from polo.engine.console import Console
-    from polo.engine.provenance import same_base
-    from polo.engine.recommend import asked, match_titles, rank
-    from polo.engine.recommend import decode as decoded
-    from polo.engine.run import accelerator_of
-    from polo.engine.runfolder import base_beside
+    from polo.console import Console
+    from polo.evaluate.recommend import asked, match_titles, rank
+    from polo.evaluate.recommend import decode as decoded
+    from polo.run.compose import Composer
+    from polo.run.run import accelerator_of
+    from polo.store.provenance import same_base
+    from polo.store.runfolder import base_beside
 
     if not folder.final.is_dir():
         raise InputError(

@@ -17,8 +17,8 @@ def report(
     ] = None,
 ) -> None:  # fmt: skip
     """Write a report as one HTML file. Its path is the last line on stdout."""
-    from polo.engine.files import write_bytes
     from polo.report.page import page
+    from polo.store.files import write_bytes
 
     text = page(runs)
     place = out or runs[0] / "report.html"

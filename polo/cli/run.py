@@ -1,4 +1,4 @@
-"""``polo run``: the main command. Training and evaluation happen in ``polo.engine.run``; this file only calls it."""
+"""``polo run``: the main command. Training and evaluation happen in ``polo.run.run``; this file only calls it."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ def run(
 ) -> None:
     """Train and evaluate a recipe. The last line on stdout is the run's folder."""
     if processes > 1 and "LOCAL_RANK" not in os.environ:
-        from polo.engine.launch import launch
+        from polo.run.launch import launch
 
         with contextlib.redirect_stderr(io.StringIO()):  # remarks come from the first process
             open_recipe(recipe, overrides, profile, plugin, no_plugin)  # what is wrong is told here, and once
         sys.exit(launch([sys.executable, "-m", "polo", *sys.argv[1:]], processes))
     resolved, plugins = open_recipe(recipe, overrides, profile, plugin, no_plugin)
 
-    from polo.engine.interrupt import Interrupted
-    from polo.engine.run import Run, named
-    from polo.engine.runfolder import RunFolder
+    from polo.run.run import Run, named
+    from polo.store.runfolder import RunFolder
+    from polo.train.interrupt import Interrupted
 
     resolved = named(resolved)
     folder = None

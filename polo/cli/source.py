@@ -6,7 +6,7 @@ import ast
 import importlib.util
 from pathlib import Path
 
-from polo.catalogue import Entry
+from polo.plugin.catalogue import Entry
 
 #: sections of a docstring that are about calling it from Python, not about what it computes
 _SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Example")

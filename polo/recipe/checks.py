@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from polo.errors import Problem
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 from polo.recipe.node import Node, found
 from polo.words import did_you_mean
 

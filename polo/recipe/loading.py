@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from polo.errors import InputError, PoloError, Problem, RecipeError
-from polo.options import Place, Validation, to_plain
-from polo.plugins import Plugins
+from polo.plugin.load import Plugins
 from polo.recipe.checks import check
 from polo.recipe.dump import dump
 from polo.recipe.merge import merge, overlay
 from polo.recipe.model import Recipe, Resolved
 from polo.recipe.node import Node, found
+from polo.recipe.options import Place, Validation, to_plain
 from polo.recipe.reader import read_file
 from polo.words import did_you_mean
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
 
-from polo.component import Choice, Ref
+from polo.plugin.component import Choice, Ref
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from polo.catalogue import Catalogue, Entry
-from polo.component import KINDS
 from polo.errors import PoloError
-from polo.fields import Field, fields_of, list_of, mapping_of, peel, ref_kind, union_of
-from polo.options import to_plain
+from polo.plugin.catalogue import Catalogue, Entry
+from polo.plugin.component import KINDS
+from polo.recipe.fields import Field, fields_of, list_of, mapping_of, peel, ref_kind, union_of
 from polo.recipe.model import Recipe
+from polo.recipe.options import to_plain
 
 
 def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:

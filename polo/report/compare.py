@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from polo.errors import InputError
+from polo.evaluate.significance import holm, interval, paired
 from polo.report.runs import Finished
-from polo.report.significance import holm, interval, paired
 
 FloatArray = npt.NDArray[np.float64]
 

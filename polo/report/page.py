@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from polo.engine.audit import of_run
-from polo.engine.runfolder import RunFolder
+from polo.audit.verdicts import of_run
 from polo.errors import InputError
 from polo.report import compare, parts, tables
 from polo.report.runs import Finished, open_run
 from polo.report.style import CSS, SCRIPT
+from polo.store.runfolder import RunFolder
 
 
 def page(folders: Sequence[Path]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from polo.component import Choice, Context
 from polo.data import PAD, ItemTable, Known, Rows, Sequences, Splits
+from polo.plugin.component import Choice, Context
 
 
 def small_splits(

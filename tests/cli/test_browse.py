@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from polo.cli import Commands, main
 from polo.cli.common import has_gpu
-from polo.component import KINDS
+from polo.plugin.component import KINDS
 from polo.recipe.reader import parse
 from tests.toys import RECIPE, TOY, write
 
@@ -326,7 +326,7 @@ def test_the_schema_covers_components_and_says_what_the_loader_says(polo, tmp_pa
 
 
 def test_every_first_party_component_can_be_described(polo):
-    from polo.plugins import load_plugins
+    from polo.plugin.load import load_plugins
 
     catalogue = load_plugins().catalogue
     for kind in KINDS:

@@ -10,8 +10,8 @@ import typing
 import pytest
 
 from polo import InputError
-from polo.component import RefKind
-from polo.fields import fields_of
+from polo.plugin.component import RefKind
+from polo.recipe.fields import fields_of
 from tests.contracts.test_components import ALL, UNIFORM, context, load, make, small_splits
 
 EVERY = [(kind, name) for kind, found in ALL.items() for name in found]

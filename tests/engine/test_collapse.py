@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polo.engine.collapse import Monitor
-from polo.engine.step import Objective, Stepper
 from polo.protocols import Ranked
+from polo.train.monitor import Monitor
+from polo.train.step import Objective, Stepper
 from tests.engine.test_stage import Remembering
 from tests.engine.test_step import FirstK
 from tests.engine.toys import ToyPolicy, toy_rows

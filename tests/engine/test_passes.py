@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polo.engine.passes import passes, rank_in_passes, score_in_passes
+from polo.model.passes import passes, rank_in_passes, score_in_passes
 
 
 class Counting:

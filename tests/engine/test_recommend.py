@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polo import Context, InputError, ItemTable, PoloError, Rows
-from polo.engine.recommend import asked, decode, match_titles, rank
-from polo.engine.scoring import PolicyScorer, PolicyScorerOptions
+from polo.evaluate.recommend import asked, decode, match_titles, rank
+from polo.model.scoring import PolicyScorer, PolicyScorerOptions
 from tests.engine.toys import ToyPolicy
 
 TITLES = ["Boards of Canada", "Björk", "Radiohead", "The Beatles", "Beatles Revival Band", "Muse"]

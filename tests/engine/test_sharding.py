@@ -17,12 +17,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from polo.engine import checkpoint
-from polo.engine.passes import score_in_passes
-from polo.engine.reference import Reference, ScoreCache
-from polo.engine.sharding import agreed, blocks, clip, is_sharded, like, plain, spread, whole
-from polo.engine.step import Objective, Stepper
-from polo.engine.weights import digest, restore, snapshot, trainable, under
+from polo.model.passes import score_in_passes
+from polo.model.reference import Reference, ScoreCache
+from polo.model.sharding import agreed, blocks, clip, is_sharded, like, plain, spread, whole
+from polo.model.weights import digest, restore, snapshot, trainable, under
+from polo.train import checkpoint
+from polo.train.step import Objective, Stepper
 from tests.engine.test_step import Centred, FirstK, Pairs
 from tests.engine.toys import ToyPolicy, toy_rows
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polo.engine.slices import parts
+from polo.evaluate.slices import parts
 
 
 @given(st.lists(st.integers(0, 20), max_size=40), st.integers(1, 10))

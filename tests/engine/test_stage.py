@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polo.component import Choice
-from polo.engine import checkpoint
-from polo.engine.console import Console
-from polo.engine.interrupt import Interrupted
-from polo.engine.runfolder import RunFolder
-from polo.engine.stage import Job, learning_rate, steps_of, train
-from polo.engine.step import Objective
-from polo.engine.weights import digest, snapshot
+from polo.console import Console
 from polo.errors import PoloError
+from polo.model.weights import digest, snapshot
+from polo.plugin.component import Choice
 from polo.recipe.model import Stage, Validate
+from polo.store.runfolder import RunFolder
+from polo.train import checkpoint
+from polo.train.interrupt import Interrupted
+from polo.train.loop import Job, learning_rate, steps_of, train
+from polo.train.step import Objective
 from tests.engine.test_step import FirstK, Pairs
 from tests.engine.toys import ToyPolicy, toy_rows
 

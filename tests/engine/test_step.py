@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from polo.data import Rows
-from polo.engine.passes import passes
-from polo.engine.reference import Reference, ScoreCache
-from polo.engine.step import Objective, Stepper
-from polo.engine.weights import snapshot
 from polo.errors import PoloError
+from polo.model.passes import passes
+from polo.model.reference import Reference, ScoreCache
+from polo.model.weights import snapshot
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores
+from polo.train.step import Objective, Stepper
 from tests.engine.toys import ToyPolicy, toy_rows
 
 

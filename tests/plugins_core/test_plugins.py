@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from polo import hookspecs
-from polo.component import KINDS
 from polo.errors import InputError, RecipeError
-from polo.hooks import hook_names
-from polo.plugins import Plugins, load_plugins
+from polo.plugin import hookspecs
+from polo.plugin.check import hook_names
+from polo.plugin.component import KINDS
+from polo.plugin.load import Plugins, load_plugins
 from tests.toys import RECIPE, TOY, resolve, write
 
 LOSS = """
@@ -272,8 +272,8 @@ def resolve_with(tmp_path: Path, path: Path):
 
 def test_listing_and_checking_load_no_torch():
     code = (
-        "import sys; from polo.plugins import load_plugins; c = load_plugins().catalogue\n"
-        "from polo.component import KINDS\n"
+        "import sys; from polo.plugin.load import load_plugins; c = load_plugins().catalogue\n"
+        "from polo.plugin.component import KINDS\n"
         "[entry.load_options() for kind in KINDS for entry in c.entries(kind)]\n"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )

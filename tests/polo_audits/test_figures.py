@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Rows
-from polo.engine.audit import audited, check
+from polo.audit.verdicts import audited, check
 from polo.recipe.model import Candidates
 from polo_audits.figures import sample, standard_errors
 from polo_audits.order import explained

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from polo import Audited, Choice, Context, ItemTable, Rows, Sequences, Splits
+from polo.audit.verdicts import Check, audited, check
 from polo.candidates import attach
-from polo.engine.audit import Check, audited, check
-from polo.plugins import load_plugins
+from polo.plugin.load import load_plugins
 from polo.recipe.model import Candidates
 from polo_datasets.building import finish, leave_last_out
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import InputError, Rows
-from polo.engine.evaluate import System, write_scores
+from polo.evaluate.metrics import System, write_scores
 from polo_baselines.options import RunOptions
 from polo_baselines.run import FinishedRun
 

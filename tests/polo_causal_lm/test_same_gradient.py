@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Rows, Scores
-from polo.engine.step import Objective, Stepper
+from polo.train.step import Objective, Stepper
 from polo_causal_lm.options import CausalLMOptions, LoraOptions
 from polo_causal_lm.policy import CausalLM
 from tests.engine.test_step import Centred, FirstK, Pairs

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from polo.engine.run import Run, named
-from polo.plugins import load_plugins
+from polo.plugin.load import load_plugins
 from polo.recipe import load
 from polo.recipe.model import Resolved
+from polo.run.run import Run, named
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
 PLUGINS = load_plugins()

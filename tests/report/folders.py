@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from polo.data import Rows
-from polo.engine.evaluate import System, summarise, write_per_row, write_scores
-from polo.engine.files import write_json
+from polo.evaluate.metrics import System, summarise, write_per_row, write_scores
 from polo.protocols import Ranked
+from polo.store.files import write_json
 
 N_ROWS, N_USERS, N = 60, 20, 10
 

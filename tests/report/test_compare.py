@@ -13,9 +13,9 @@ import pytest
 
 from polo.cli import main
 from polo.errors import InputError
+from polo.evaluate.significance import paired
 from polo.report.compare import compare, contenders, same_protocol, with_baselines
 from polo.report.runs import open_run
-from polo.report.significance import paired
 from tests.report.folders import write_run
 
 Run = Callable[..., tuple[int, str, str]]

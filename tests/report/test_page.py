@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polo.engine.files import write_json
 from polo.report.page import page
 from polo.report.svg import bars, lines, thinned, ticks
+from polo.store.files import write_json
 from tests.report.folders import write_run
 
 VOID = {"meta", "line", "rect", "polyline", "br"}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from polo.report.significance import holm, interval, paired
+from polo.evaluate.significance import holm, interval, paired
 
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(-8, 8)), min_size=2, max_size=25)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from polo.engine import runfolder
-from polo.engine.files import damage, whole_folder
-from polo.engine.runfolder import RunFolder
 from polo.errors import InputError
+from polo.store import runfolder
+from polo.store.files import damage, whole_folder
+from polo.store.runfolder import RunFolder
 from tests.resilience.conftest import Ended, Polo, leftovers, run_folder
 
 
@@ -196,7 +196,7 @@ def test_cached_scores_that_are_wrong_but_whole_are_found_by_computing_some_agai
     from safetensors import safe_open
     from safetensors.numpy import save_file
 
-    from polo.engine.reference import _content
+    from polo.model.reference import _content
 
     shutil.rmtree(copy / "runs")
     shutil.rmtree(copy / "cache" / "stages")

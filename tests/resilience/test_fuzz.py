@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polo.cli import main
-from polo.component import KINDS
 from polo.errors import PoloError, RecipeError
-from polo.plugins import Plugins, load_plugins
+from polo.plugin.component import KINDS
+from polo.plugin.load import Plugins, load_plugins
 from polo.recipe import load, to_yaml
 from polo.recipe.dump import dump
 from polo.recipe.reader import parse

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from polo.engine import launch as module
-from polo.engine.launch import launch, peer_lost
 from polo.errors import PoloError
+from polo.run import launch as module
+from polo.run.launch import launch, peer_lost
 from tests.resilience.conftest import furnish, run_folder
 
 #: a head that ends the process of rank $DYING at its third call

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polo.engine.reference import Reference, ScoreCache
-from polo.engine.stage import train
-from polo.engine.weights import snapshot
+from polo.model.reference import Reference, ScoreCache
+from polo.model.weights import snapshot
 from polo.recipe.model import Validate
+from polo.train.loop import train
 from tests.engine.test_stage import job, stage_of
 
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -10,10 +10,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from polo.console import Console
 from polo.data import Rows
-from polo.engine.console import Console
-from polo.engine.parts import Parts
-from polo.engine.scoring import score_lists
+from polo.evaluate.resume import Parts
+from polo.model.scoring import score_lists
 from tests.engine.toys import ToyPolicy, toy_rows
 
 ROWS = toy_rows(50, candidates=8)

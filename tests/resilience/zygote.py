@@ -21,7 +21,7 @@ import peft  # noqa: F401 - imported once, for all children
 import pyarrow.parquet  # noqa: F401
 import transformers  # noqa: F401
 
-import polo.engine.run  # noqa: F401
+import polo.run.run  # noqa: F401
 import polo_causal_lm.policy  # noqa: F401
 from polo.cli import main
 

@@ -1,0 +1,127 @@
+"""From scores of candidate lists to results: metrics of each system, intervals, comparisons, and the files they go to.
+
+A system is anything that scored the same lists: baselines, the policy after each stage. Knows no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polo.data import Rows
+from polo.evaluate.significance import interval, paired
+from polo.model.scoring import preference_accuracy
+from polo.protocols import Evaluator, Ranked, Totals
+from polo.store.files import whole_file
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: the system whose differences to all others are tested
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class System:
+    """Scores ``[N, n]`` of one system.
+
+    Args:
+        name: of the system.
+        scores: higher is better.
+        tokens: how many tokens each score runs over, where they are sums of log-probabilities.
+        reference: scores of the reference, where it is one of the run's stages.
+        generated: greedy completions, where an evaluator needs them.
+    """
+
+    name: str
+    scores: FloatArray
+    tokens: IntArray | None = None
+    reference: FloatArray | None = None
+    generated: Sequence[str] | None = None
+
+    def offers(self, evaluator: Evaluator) -> bool:
+        """Whether this system has what the evaluator needs."""
+        without = {"reference": self.reference is None, "generation": self.generated is None}
+        return not any(without.get(need, False) for need in evaluator.needs)
+
+    def rankings(self, rows: Rows) -> dict[str, Ranked]:
+        """By suffix of the metric's name: as scored, and for sums of log-probabilities also by their mean per token."""
+        found = {"": Ranked.of(rows, self.scores, self.reference, self.generated)}
+        if self.tokens is not None and (self.tokens != 1).any():
+            found["/mean"] = Ranked.of(rows, self.scores / self.tokens)
+        return found
+
+
+def per_row(rows: Rows, system: System, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:
+    """Metric name -> value of each row. Rankings by mean log-probability have ``/mean`` behind the name."""
+    values: dict[str, FloatArray] = {}
+    for suffix, ranked in system.rankings(rows).items():
+        for evaluator in evaluators:
+            # a completion and a log-ratio are what they are, however candidates are ranked
+            if system.offers(evaluator) and not (suffix and evaluator.needs & {"reference", "generation"}):
+                values |= {name + suffix: column for name, column in evaluator.per_row(ranked).items()}
+        values["preference_accuracy" + suffix] = preference_accuracy(ranked.scores, ranked.truth)
+    return values
+
+
+def whole(rows: Rows, system: System, evaluators: Sequence[Evaluator]) -> dict[str, float]:
+    """Metrics that are no means over rows, by name."""
+    figures: dict[str, float] = {}
+    for suffix, ranked in system.rankings(rows).items():
+        for evaluator in evaluators:
+            if isinstance(evaluator, Totals) and system.offers(evaluator):
+                found = evaluator.figures(evaluator.totals(ranked))
+                figures |= {name + suffix: float(value) for name, value in found.items()}
+    return figures
+
+
+def summarise(rows: Rows, values: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, Any]:
+    """Means with 95 % intervals clustered by user, and paired tests of ``model`` against every other system."""
+    systems = {
+        name: {metric: _interval(column, rows.user) for metric, column in columns.items()}
+        for name, columns in values.items()
+    }
+    comparisons = []
+    if MODEL in values:
+        for other in [name for name in values if name != MODEL]:
+            for metric in [m for m in values[MODEL] if m in values[other]]:
+                test = paired(values[MODEL][metric], values[other][metric], rows.user)
+                figures = {"difference": test.difference, "low": test.low, "high": test.high, "p": test.p}
+                comparisons.append({"a": MODEL, "b": other, "metric": metric, **figures})
+    return {"systems": systems, "comparisons": comparisons}
+
+
+def _interval(column: FloatArray, users: IntArray) -> dict[str, float]:
+    value, low, high = interval(column, users)
+    return {"value": value, "low": low, "high": high}
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    with whole_file(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def write_scores(folder: Path, rows: Rows, system: System) -> None:
+    """``scores-SYSTEM.parquet``: a line per row with its list, every score, and tokens where they mean something."""
+    columns: dict[str, Any] = {"row": rows.id, "user": rows.user, "target": rows.target}
+    if rows.candidates is not None:
+        columns["candidates"] = list(rows.candidates.astype(np.int32))
+    columns["scores"] = list(system.scores)
+    if system.tokens is not None:
+        columns["tokens"] = list(system.tokens.astype(np.int16))
+    _write(pa.table(columns), folder / f"scores-{system.name}.parquet")
+
+
+def write_per_row(folder: Path, rows: Rows, values: Mapping[str, Mapping[str, FloatArray]]) -> None:
+    """``per_row.parquet``: a line per row, a column ``SYSTEM/METRIC`` for each value."""
+    columns: dict[str, Any] = {"row": rows.id, "user": rows.user, "target": rows.target}
+    for system, metrics in values.items():
+        columns |= {f"{system}/{metric}": column for metric, column in metrics.items()}
+    _write(pa.table(columns), folder / "per_row.parquet")

@@ -1,0 +1,84 @@
+"""Metrics of parts of the evaluated rows: by popularity of the target, length of the history, length of the title.
+
+Knows rows and values of rows. A slice tells where a mean comes from; it is no test of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from polo.data import PAD, Rows, Splits
+from polo.evaluate.metrics import System
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: parts that rows are cut into by each key, at most
+PARTS: Final = 10
+#: parts by the length of the title, which has few values
+TITLE_PARTS: Final = 4
+
+
+def parts(key: IntArray, count: int) -> list[tuple[str, IntArray]]:
+    """Rows cut into at most ``count`` parts of about the same size by a key; equal keys stay together.
+
+    Returns:
+        For each part its range (``"3"`` or ``"4-9"``) and the indices of its rows, in the order of the key.
+
+    Example:
+        >>> import numpy as np
+        >>> [(label, rows.tolist()) for label, rows in parts(np.array([5, 1, 1, 9]), 2)]
+        [('1', [1, 2]), ('5-9', [0, 3])]
+    """
+    if not len(key):
+        return []
+    edges = np.unique(np.quantile(key, np.linspace(0, 1, count + 1)[1:-1], method="inverted_cdf"))
+    place = np.searchsorted(edges, key, side="left")
+    found = []
+    for part in range(len(edges) + 1):
+        index = np.flatnonzero(place == part)
+        if len(index):
+            low, high = int(key[index].min()), int(key[index].max())
+            found.append((str(low) if low == high else f"{low}-{high}", index))
+    return found
+
+
+def keys(rows: Rows, splits: Splits, tokens: IntArray | None) -> dict[str, list[tuple[str, IntArray]]]:
+    """The three ways of cutting, by name."""
+    counts = np.bincount(splits.sequences.items, minlength=len(splits.items))
+    cut = {
+        "target's count in training": parts(counts[rows.target], PARTS),
+        "shown items": parts((rows.history != PAD).sum(axis=1), PARTS),
+    }
+    if tokens is not None and rows.candidates is not None:
+        truth = (rows.candidates == rows.target[:, None]).argmax(axis=1)
+        cut["tokens of the title"] = parts(np.take_along_axis(tokens, truth[:, None], axis=1)[:, 0], TITLE_PARTS)
+    else:
+        lengths = np.array([len(title) for title in splits.items.titles])
+        cut["characters of the title"] = parts(lengths[rows.target], TITLE_PARTS)
+    return cut
+
+
+def sliced(
+    rows: Rows, splits: Splits, systems: Sequence[System], values: Mapping[str, Mapping[str, FloatArray]]
+) -> dict[str, Any]:
+    """Slice name -> list of parts: ``label``, ``rows``, and ``systems`` (system -> metric -> mean over the part)."""
+    tokens = next((system.tokens for system in systems if system.tokens is not None), None)
+    return {
+        name: [
+            {
+                "label": label,
+                "rows": len(index),
+                "systems": {
+                    system.name: {metric: float(column[index].mean()) for metric, column in values[system.name].items()}
+                    for system in systems
+                },
+            }
+            for label, index in cut
+        ]
+        for name, cut in keys(rows, splits, tokens).items()
+    }

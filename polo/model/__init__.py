@@ -1,0 +1,1 @@
+"""A policy in use: passes, scores, the reference, weights."""

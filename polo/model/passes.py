@@ -1,0 +1,105 @@
+"""How the rows of a batch are split into forward passes. Memory, not mathematics: any split gives the same gradient."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from polo.model.sharding import agreed, is_sharded
+from polo.protocols import ScoresMany
+
+if TYPE_CHECKING:
+    from polo.data import Rows
+    from polo.protocols import Policy
+
+IntArray = npt.NDArray[np.int64]
+
+
+def passes(cost: IntArray, budget: int) -> list[IntArray]:
+    """Groups rows of like length so that each group costs at most ``budget``.
+
+    Args:
+        cost: ``[B]`` flat tokens of each row.
+        budget: the most that one pass may cost; a row that costs more gets a pass of its own.
+
+    Returns:
+        Index arrays that together hold each row once, longest rows first (so that running out of memory happens in
+        the first pass, not in the last).
+
+    Example:
+        >>> import numpy as np
+        >>> [p.tolist() for p in passes(np.array([30, 50, 20, 40]), budget=90)]
+        [[1, 3], [0, 2]]
+    """
+    order = np.argsort(-cost, kind="stable")
+    groups: list[list[int]] = []
+    spent = budget + 1
+    for i in order:
+        if spent + cost[i] > budget:
+            groups.append([])
+            spent = 0
+        groups[-1].append(int(i))
+        spent += int(cost[i])
+    return [np.asarray(group, dtype=np.int64) for group in groups]
+
+
+def score_in_passes(
+    policy: Policy, rows: Rows, items: Tensor, budget: int, only: IntArray | None = None
+) -> Float[Tensor, "m n"]:
+    """``policy.score(rows, items)``, without gradient, in as many passes as ``budget`` asks for, in the order of rows.
+
+    The form of computation is that of the training step, so that what is compared with its scores (the reference)
+    differs by nothing; but a row that no pass holds is left to :func:`rank_in_passes`. Sharded weights: all processes
+    must call this with a row at least; those with fewer passes take part in the others'.
+
+    Args:
+        policy: in evaluation mode.
+        rows: B rows.
+        items: ``[B, n]``.
+        budget: flat tokens of one pass.
+        only: which m of the rows are wanted; may be none of them. All by default.
+    """
+    wanted = np.arange(len(rows)) if only is None else only
+    cost = policy.cost(rows, items.shape[1])[wanted]
+    if agreed(policy.module, int(items.shape[1] > 1 and int(cost.max(initial=0)) > budget)):
+        return rank_in_passes(policy, rows, items, budget, wanted)
+    groups = [wanted[group] for group in passes(cost, budget)]
+    idle = [np.zeros(1, dtype=np.int64)] * (agreed(policy.module, len(groups)) - len(groups))
+    scored = [policy.score(rows[index], items[torch.from_numpy(index).to(items.device)]) for index in [*groups, *idle]]
+    if not groups:
+        return torch.zeros(0, items.shape[1], device=items.device)
+    place = np.empty(len(rows), dtype=np.int64)
+    place[np.concatenate(groups)] = np.arange(len(wanted))
+    together = torch.cat(scored[: len(groups)])
+    return together[torch.from_numpy(place[wanted]).to(together.device)]
+
+
+def rank_in_passes(
+    policy: Policy, rows: Rows, items: Tensor, budget: int, only: IntArray | None = None
+) -> Float[Tensor, "m n"]:
+    """The same for lists of any length, up to the whole catalogue: the fastest form, equal to within rounding.
+
+    A policy that :class:`~polo.protocols.ScoresMany` scores long lists itself, unless its weights are sharded (each
+    process would need another number of passes); else a list is cut into parts of which a pass holds a row at least.
+    """
+    wanted, width = np.arange(len(rows)) if only is None else only, items.shape[1]
+    if isinstance(policy, ScoresMany) and width > policy.few:
+        if not is_sharded(policy.module):
+            if not len(wanted):
+                return torch.zeros(0, width, device=items.device)
+            return policy.score_many(rows[wanted], items[torch.from_numpy(wanted).to(items.device)], budget)
+        width = policy.few or width
+    while width > 1 and int(policy.cost(rows, width)[wanted].max(initial=0)) > budget:
+        width = (width + 1) // 2
+    n = items.shape[1]
+    count = agreed(policy.module, max(1, math.ceil(n / max(width, 1))))
+    edges = [round(n * i / count) for i in range(count + 1)]
+    parts = [items[:, start:stop] for start, stop in itertools.pairwise(edges)]
+    return torch.cat([score_in_passes(policy, rows, part, budget, wanted) for part in parts], dim=1)

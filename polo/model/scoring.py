@@ -1,0 +1,127 @@
+"""Scores of whole candidate lists, without gradient: what validation and evaluation run on.
+
+The default scorer is the policy itself. Rows are shared out over processes and put together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Ge
+
+from polo.data import Rows
+from polo.plugin.component import Context
+from polo.protocols import Policy
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: rows between two movements of the progress bar
+CHUNK = 128
+#: scores between two movements: rows with very long lists move it one by one
+SCORES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyScorerOptions:
+    """Options of the scorer ``policy``."""
+
+    #: flat tokens of one forward pass
+    tokens_per_pass: Annotated[int, Ge(1)] = 16384
+
+
+class PolicyScorer:
+    """Scores with the policy as it is trained: shared prefix, no gradient, eval mode."""
+
+    #: every process calls the policy, equally often, so that weights may be sharded
+    together = True
+    #: rows after which an evaluation that is killed can go on
+    part_rows = 4 * CHUNK
+
+    def __init__(self, options: PolicyScorerOptions, context: Context) -> None:
+        self._budget, self._track = options.tokens_per_pass, context.track
+
+    def score(self, policy: Policy, rows: Rows, candidates: IntArray) -> tuple[FloatArray, IntArray]:
+        return score_lists(policy, rows, candidates, self._budget, self._track)
+
+
+def _plain(iterable: Iterable[Any], total: int | None = None, label: str = "") -> Iterable[Any]:
+    return iterable
+
+
+def score_lists(
+    policy: Policy, rows: Rows, candidates: IntArray, budget: int, track: Callable[..., Iterable[Any]] = _plain
+) -> tuple[FloatArray, IntArray]:
+    """Scores ``[N, n]`` of ``candidates`` and how many tokens each ran over, on every process.
+
+    Args:
+        policy: is put into eval mode and back.
+        rows: N rows.
+        candidates: int64 ``[N, n]``.
+        budget: flat tokens of one forward.
+        track: progress, as ``Context.track``.
+    """
+    import torch
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    from polo.model.passes import rank_in_passes
+
+    state = PartialState()
+    mine = np.arange(state.process_index, len(rows), state.num_processes)
+    device = next(policy.module.parameters()).device
+    scores = np.empty((len(mine), candidates.shape[1]))
+    tokens = np.empty(scores.shape, dtype=np.int64)
+    training = policy.module.training
+    policy.module.eval()
+    with torch.no_grad():
+        # all processes go over the same blocks, also those that have fewer rows or none in the last one
+        block = max(1, min(CHUNK, SCORES // max(candidates.shape[1], 1))) * state.num_processes
+        for start in track(range(0, len(rows), block), label="scoring"):
+            items = torch.from_numpy(candidates[start : start + block]).to(device)
+            own = np.arange(state.process_index, len(items), state.num_processes)
+            found = rank_in_passes(policy, rows[start : start + block], items, budget, own)
+            place = slice(start // state.num_processes, start // state.num_processes + len(own))
+            scores[place] = found.double().cpu().numpy()
+            tokens[place] = policy.tokens(items[torch.from_numpy(own).to(device)]).cpu().numpy()
+    policy.module.train(training)
+    if state.num_processes == 1:
+        return scores, tokens
+    parts = gather_object([(mine, scores, tokens)])
+    order = np.argsort(np.concatenate([part[0] for part in parts]))
+    return np.concatenate([part[1] for part in parts])[order], np.concatenate([part[2] for part in parts])[order]
+
+
+def completions(policy: Any, rows: Rows, track: Callable[..., Iterable[Any]] = _plain) -> list[str]:
+    """Greedy completions of N rows by ``policy.generate(rows)``, in parts, the same on every process."""
+    import torch
+
+    from polo.model.sharding import is_sharded, reachable
+
+    if is_sharded(policy.module):  # a sharded module is called as a whole before its parts are
+        with torch.no_grad():
+            items = torch.from_numpy(rows.target[:1, None])
+            policy.score(rows[:1], items.to(next(policy.module.parameters()).device))
+    texts: list[str] = []
+    with reachable(policy.module):
+        for start in track(range(0, len(rows), CHUNK), label="generating"):
+            texts += policy.generate(rows[start : start + CHUNK])
+    return texts
+
+
+def preference_accuracy(scores: FloatArray, truth: IntArray) -> FloatArray:
+    """``[N]`` share of the other candidates that score below the chosen one; ties count one half.
+
+    Example:
+        >>> import numpy as np
+        >>> preference_accuracy(np.array([[1.0, 3.0, 1.0, 0.0]]), np.array([0])).tolist()
+        [0.5]
+    """
+    own = np.take_along_axis(scores, truth[:, None], axis=1)
+    below = (scores < own).sum(axis=1) + 0.5 * ((scores == own).sum(axis=1) - 1)
+    accuracy: FloatArray = below / (scores.shape[1] - 1)
+    return accuracy

@@ -1,0 +1,234 @@
+"""From a resolved recipe to live objects. Knows contracts and what must fit what; knows no component by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from polo.console import Console
+from polo.data import Splits
+from polo.errors import InputError, Problem, RecipeError
+from polo.plugin.catalogue import Catalogue
+from polo.plugin.component import Choice, Context
+from polo.protocols import Audit, Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker
+from polo.recipe.fields import fields_of
+from polo.recipe.model import Recipe, Resolved, Stage
+from polo.store.imports import Code
+
+
+def cache_dir() -> Path:
+    """Where files that can be made again are kept: ``$POLO_CACHE``, else ``~/.cache/polo``."""
+    return Path(os.environ.get("POLO_CACHE") or Path.home() / ".cache" / "polo")
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The live components of one stage, before there is a reference."""
+
+    loss: Loss
+    sampler: Sampler | None
+    beta: Beta | None
+
+    @property
+    def needs_reference(self) -> bool:
+        parts = (self.loss, self.sampler, self.beta)
+        return any("reference" in getattr(part, "needs", ()) for part in parts if part is not None)
+
+
+class Composer:
+    """Builds components, each with the context that its kind may see.
+
+    Args:
+        resolved: the recipe and where its values come from (for error messages).
+        catalogue: what is installed.
+        console: for messages and progress.
+        device: torch device name.
+        kept: folder with the base that a run keeps beside it, if it does.
+    """
+
+    def __init__(
+        self, resolved: Resolved, catalogue: Catalogue, console: Console, device: str = "cpu", kept: Path | None = None
+    ) -> None:
+        self._resolved, self._catalogue = resolved, catalogue
+        self._context = Context(
+            seed=resolved.recipe.seed,
+            cache=cache_dir(),
+            build=self.build,
+            device=device,
+            kept=kept,
+            say=console.say,
+            track=console.track,
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        return self._resolved.recipe
+
+    def build(self, choice: Choice) -> Any:
+        """A live object of any kind."""
+        make: Callable[[Any, Context], Any] = self._target(choice)
+        return make(choice.options, self._context)
+
+    def _target(self, choice: Choice) -> Any:
+        return self._catalogue.find(choice.kind, choice.qualified or choice.name).load_build()
+
+    def code(self, choice: Choice, code: Code) -> dict[str, dict[str, str]]:
+        """Hashes of the code of a component and of all inside it: ``kind 'name' (distribution)`` -> module -> hash."""
+        entry = self._catalogue.find(choice.kind, choice.qualified or choice.name)
+        component, record = entry.component, entry.record
+        found: dict[str, str] = {}
+        for target in (component.build, component.options):
+            if target is not None:
+                module = target.partition(":")[0]
+                local = record.local and module in ("", record.entry)
+                found |= code.of(record.module if local or not module else module, "" if record.local else record.dist)
+        # what is built may be a name that its module has from elsewhere
+        found |= code.of(getattr(entry.load_build(), "__module__", None) or record.module, record.dist)
+        if record.local:  # its module is called after its content
+            found = {name.replace(record.module, record.entry): value for name, value in found.items()}
+        named = {f"{choice.kind} '{choice.name}' ({entry.dist})": found}
+        for inner in _inside(choice.options):
+            named |= self.code(inner, code)
+        return named
+
+    def data(self) -> Splits:
+        """Loads the data; everything that is built afterwards sees it."""
+        source: DataSource = self.build(self.recipe.data)
+        splits = source.load()
+        for name, rows in (("training", splits.train), ("test", splits.test)):
+            if not len(rows):
+                raise InputError(
+                    f"no {name} rows in '{splits.name}'", where=self._where("data"), fix="look at its path"
+                )
+        self._context = replace(self._context, splits=splits)
+        return splits
+
+    def heads(self) -> Mapping[str, Heads]:
+        """The components of every stage, checked against each other and against the policy's class.
+
+        Raises:
+            RecipeError: a combination that ``needs`` forbids, naming both sides.
+        """
+        heads = {
+            name: Heads(
+                loss=self.build(stage.loss),
+                sampler=None if stage.sampler is None else self.build(stage.sampler),
+                beta=None if stage.beta is None else self.build(stage.beta),
+            )
+            for name, stage in self.recipe.stages.items()
+        }
+        unit = getattr(self._target(self.recipe.policy), "unit", None)
+        problems = [p for name in heads for p in self._conflicts(name, self.recipe.stages[name], heads[name], unit)]
+        if problems:
+            raise RecipeError(problems)
+        return heads
+
+    def _conflicts(self, name: str, stage: Stage, heads: Heads, unit: str | None) -> list[Problem]:
+        loss, policy = f"loss '{stage.loss.name}'", f"policy '{self.recipe.policy.name}'"
+        where = self._where("stages", name, "loss")
+        found = []
+        if "negatives" in heads.loss.needs and heads.sampler is None:
+            found.append(
+                Problem(where, f"{loss} needs negatives; stage '{name}' has no sampler", "add `sampler: uniform`")
+            )
+        if "log_q" in heads.loss.needs and "log_q" not in getattr(heads.sampler, "gives", ()) and heads.sampler:
+            named = f"sampler '{stage.sampler.name}'" if stage.sampler else "the sampler"
+            found.append(Problem(where, f"{loss} corrects for how negatives were drawn; {named} does not say",
+                                 "draw with `popularity` or `in_batch`"))  # fmt: skip
+        if heads.needs_reference and self.recipe.reference == "none":
+            found.append(Problem(where, f"{loss} needs a reference; the recipe says `reference: none`",
+                                 "name a stage, or `base`"))  # fmt: skip
+        for part, title in ((heads.loss, loss), (heads.sampler, "the sampler"), (heads.beta, "the beta")):
+            if "logprob" in getattr(part, "needs", ()) and unit == "similarity":
+                found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
+                                     "choose another loss or a text policy"))  # fmt: skip
+        return found
+
+    def policy(self) -> Policy:
+        policy: Policy = self.build(self.recipe.policy)
+        return policy
+
+    def foreseen(self) -> Sequence[str]:
+        """What the policy's class says that building it will need; nothing if it says nothing."""
+        foresee = getattr(self._target(self.recipe.policy), "foresee", None)
+        return () if foresee is None else foresee(self.recipe.policy.options, self._context)
+
+    def evaluators(self) -> list[Evaluator]:
+        """The recipe's evaluators.
+
+        Raises:
+            RecipeError: one needs generated text, and the policy makes none.
+        """
+        made: list[Evaluator] = []
+        problems = []
+        for index, choice in enumerate(self.recipe.evaluate.evaluators):
+            made.append(self.build(choice))
+            if "generation" in made[-1].needs and not hasattr(self._target(self.recipe.policy), "generate"):
+                where = self._where("evaluate", "evaluators", index)
+                what = f"evaluator '{choice.name}' needs generated text; policy '{self.recipe.policy.name}' makes none"
+                problems.append(Problem(where, what, "leave it out, or choose a text policy"))
+        if problems:
+            raise RecipeError(problems)
+        return made
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Baselines by name; ``all`` are those whose ``applies`` (if they have one) accepts the data."""
+        chosen = self.recipe.evaluate.baselines
+        if not isinstance(chosen, str):
+            built = [(choice.name, self.build(choice)) for choice in chosen]
+            return {getattr(baseline, "label", name): baseline for name, baseline in built}
+        return self._every("baseline")
+
+    def audits(self) -> dict[str, Audit]:
+        """Every audit that is installed, by name."""
+        return self._every("audit")
+
+    def _every(self, kind: str) -> dict[str, Any]:
+        """All components of a kind that need no options, by name; without those whose ``applies`` refuses the data."""
+        built = {}
+        for name in self._catalogue.names(kind):
+            entry = self._catalogue.find(kind, name)
+            options = entry.load_options()
+            if options is not None and any(field.required for field in fields_of(options)):
+                continue
+            choice = Choice(kind, name, None if options is None else options(), name)
+            component = self.build(choice)
+            applies = getattr(component, "applies", None)
+            if applies is None or applies(self._context.splits):
+                built[name] = component
+        return built
+
+    def scorer(self) -> Scorer:
+        scorer: Scorer = self.build(self.recipe.evaluate.scorer)
+        return scorer
+
+    def trackers(self) -> list[Tracker]:
+        return [self.build(choice) for choice in self.recipe.trackers]
+
+    def _where(self, *path: str | int) -> str:
+        """The place of a value in the recipe, or of the nearest thing above it."""
+        for end in range(len(path), 0, -1):
+            if origin := self._resolved.origins.get(path[:end]):
+                return origin
+            below = [o for p, o in self._resolved.origins.items() if p[:end] == path[:end] and o != "default"]
+            if below:
+                return below[0]
+        return ".".join(map(str, path))
+
+
+def _inside(value: Any) -> Iterator[Choice]:
+    """Components among options, however deep they stand."""
+    if isinstance(value, Choice):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _inside(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _inside(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _inside(part)

@@ -1,0 +1,62 @@
+"""What a run is about to do, in one line a stage, before it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from polo.data import Rows, Splits
+from polo.protocols import Policy
+from polo.recipe.model import Recipe
+from polo.train.loop import steps_of
+
+#: rows by which the tokens of a row are estimated
+SAMPLE = 256
+
+
+def lines(recipe: Recipe, splits: Splits, train: Mapping[str, Rows], test: Rows, policy: Policy | None) -> list[str]:
+    """The plan: data, then each stage with rows, steps and tokens, then memory. ``policy`` None leaves tokens out."""
+    head = (
+        f"data: {splits.name} ({splits.form}), {len(splits.items):,} items; rows: {len(splits.train):,} train, "
+        f"{len(splits.valid):,} validation, {len(splits.test):,} test"
+    )
+    out = [head]
+    out += [f"  {count:,} x {what}" for what, count in splits.notes.items() if count]
+    for name, stage in recipe.stages.items():
+        rows = train[name]
+        steps = steps_of(stage, len(rows))
+        parts = [part.name for part in (stage.sampler, stage.beta, stage.loss) if part is not None]
+        line = f"{name}: {' x '.join(parts)}, {len(rows):,} rows, {steps:,} steps of {stage.batch}"
+        if policy is not None:
+            scored = 1 + _drawn(stage.sampler)
+            cost = policy.cost(rows[: min(SAMPLE, len(rows))], scored)
+            line += f", about {_short(float(np.mean(cost)) * steps * stage.batch)} tokens"
+        out.append(line)
+    if policy is not None:
+        bytes_ = sum(p.numel() * p.element_size() for p in policy.module.parameters())
+        trained = sum(p.numel() for p in policy.module.parameters() if p.requires_grad)
+        out.append(
+            f"model: {_short(bytes_)}B of weights, {_short(trained)} trained parameters "
+            f"({_short(16 * trained)}B with optimiser and reference)"
+        )
+    out.append(f"evaluate: {len(test):,} {recipe.evaluate.split} rows x {recipe.candidates.n} candidates")
+    return out
+
+
+def _drawn(sampler: Any) -> int:
+    """How many negatives a sampler draws: its own ``k`` or that of the sampler it draws from."""
+    while sampler is not None:
+        options = sampler.options
+        if isinstance(k := getattr(options, "k", None), int):
+            return k
+        sampler = getattr(options, "from_", None)
+    return 0
+
+
+def _short(number: float) -> str:
+    for size, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {name}"
+    return f"{number:.0f} "

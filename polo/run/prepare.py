@@ -1,0 +1,121 @@
+"""Everything that is known before the first step: rows with their lists, heads, and what fits the policy.
+
+Knows which rows a recipe asks for; knows no loop. Nothing here writes to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from polo.candidates import attach
+from polo.data import Known, Rows, Splits
+from polo.errors import InputError
+from polo.protocols import Evaluator, Policy, Scorer
+from polo.randomness import seed_of
+from polo.recipe.model import Recipe
+from polo.run.compose import Composer, Heads
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a dry run shows: data, heads and rows by stage; and what will measure."""
+
+    composer: Composer
+    splits: Splits
+    heads: Mapping[str, Heads]
+    evaluators: Sequence[Evaluator]
+    scorer: Scorer
+    train: Mapping[str, Rows]
+    validation: Mapping[str, Rows]
+    test: Rows
+
+
+def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
+    """Components and rows; raises everything that can be known without the model."""
+    heads, evaluators, scorer = composer.heads(), composer.evaluators(), composer.scorer()
+    # what is measured on belongs to the protocol and stays the same when the recipe's seed changes
+    measured = recipe.candidates.seed
+    train, validation = {}, {}
+    for name, stage in recipe.stages.items():
+        train[name] = subsample(latest(splits.train, stage.latest), stage.rows, recipe.seed)
+        sample = subsample(splits.valid, stage.validate.rows, measured)
+        validation[name] = listed(recipe, splits, sample, splits.known_all)
+    chosen = splits.test if recipe.evaluate.split == "test" else splits.valid
+    test = listed(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), splits.known_all)
+    return Prepared(composer, splits, heads, evaluators, scorer, train, validation, test)
+
+
+def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[str], None]) -> Prepared:
+    """The rows that fit the policy; training rows get their lists if the prompt shows them."""
+
+    def training(rows: Rows) -> Rows:
+        if policy.pool == "candidates":
+            return listed(recipe, ready.splits, rows, ready.splits.known_train)
+        return rows.with_candidates(None)
+
+    return replace(
+        ready,
+        train={name: fitting(policy, training(rows), "training", say) for name, rows in ready.train.items()},
+        validation={name: fitting(policy, rows, "validation", say) for name, rows in ready.validation.items()},
+        test=fitting(policy, ready.test, recipe.evaluate.split, say),
+    )
+
+
+def listed(recipe: Recipe, splits: Splits, rows: Rows, known: Known) -> Rows:
+    """Rows with the candidate lists that the recipe asks for."""
+    c = recipe.candidates
+    return attach(splits, rows, n=c.n, negatives=c.negatives, seed=c.seed, known=known)
+
+
+def fitting(policy: Policy, rows: Rows, what: str, say: Callable[[str], None]) -> Rows:
+    """Rows whose prompt and titles fit the policy; the others are counted and named, never cut.
+
+    Raises:
+        InputError: none fits.
+    """
+    fits = getattr(policy, "fits", None)
+    if fits is None or not len(rows):
+        return rows
+    good = fits(rows)
+    if not good.any():
+        raise InputError(
+            f"none of the {len(rows):,} {what} rows fits the policy's token limit",
+            where="policy.max_tokens",
+            fix="raise policy.max_tokens or shorten data.history",
+        )
+    if not good.all():
+        bad = rows.id[~good]
+        say(
+            f"{len(bad):,} of {len(rows):,} {what} rows do not fit the policy's token limit and are left out "
+            f"(rows {', '.join(str(i) for i in bad[:5])}{', ...' if len(bad) > 5 else ''})"
+        )
+    return rows[np.flatnonzero(good)]
+
+
+def subsample(rows: Rows, n: int | None, seed: int) -> Rows:
+    """``n`` rows drawn by the seed, in their order; all if ``n`` is None or there are no more."""
+    if n is None or n >= len(rows):
+        return rows
+    chosen = np.random.default_rng(seed_of(seed, "rows")).choice(len(rows), size=n, replace=False)
+    return rows[np.sort(chosen)]
+
+
+def latest(rows: Rows, n: int | None) -> Rows:
+    """The last ``n`` rows of each user, in their order; all if ``n`` is None. Sources give a user's rows in time order.
+
+    Example:
+        >>> import numpy as np
+        >>> user = np.array([7, 8, 7, 7])
+        >>> rows = Rows(id=np.arange(4), user=user, history=np.zeros((4, 1), np.int64), target=np.arange(4))
+        >>> latest(rows, 2).id.tolist()
+        [1, 2, 3]
+    """
+    if n is None:
+        return rows
+    order = np.argsort(rows.user, kind="stable")
+    _, counts = np.unique(rows.user, return_counts=True)
+    ends = np.repeat(np.cumsum(counts), counts)
+    return rows[np.sort(order[ends - np.arange(len(rows)) <= n])]

@@ -1,0 +1,287 @@
+"""A whole run: data, policy, stages, evaluation. Start reading here.
+
+    recipe -> compose -> stages, each from the newest checkpoint or from the stage cache -> evaluate -> results.json
+
+Nothing is written to the run folder before everything that can be refused has been refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+
+from polo.audit import verdicts as audit
+from polo.console import Console
+from polo.errors import InputError, PoloError
+from polo.model.sharding import can_shard, spread
+from polo.plugin.load import Plugins
+from polo.protocols import Based, Policy, Tracker
+from polo.randomness import seed_of
+from polo.recipe import to_yaml
+from polo.recipe.model import Recipe, Resolved
+from polo.run import plan
+from polo.run.assess import assess, protocol_of
+from polo.run.compose import Composer
+from polo.run.launch import peer_lost
+from polo.run.prepare import Prepared, for_policy, prepare
+from polo.run.stagecache import Print
+from polo.run.stages import Stages
+from polo.store import provenance
+from polo.store.files import write_bytes, write_json
+from polo.store.provenance import base_of, same_base
+from polo.store.runfolder import RunFolder, base_beside
+
+
+def accelerator_of(recipe: Recipe) -> Accelerator:
+    """Device and precision as the recipe says; raises InputError for a GPU that is not there."""
+    gpu = torch.cuda.is_available()
+    if recipe.device == "cuda" and not gpu:
+        raise InputError(
+            "the recipe asks for a GPU, torch sees none",
+            where="device",
+            fix="device=cpu, or install a CUDA build of torch",
+        )
+    cpu = recipe.device == "cpu" or not gpu
+    precision = "no" if recipe.precision == "fp32" or (recipe.precision == "auto" and cpu) else "bf16"
+    # buffers (rotary tables) are constants; sending them around would tie the number of passes of the ranks together
+    ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
+
+
+def named(resolved: Resolved) -> Resolved:
+    """The recipe under the name that its run gets: the profile's name is part of it."""
+    if resolved.profile is None:
+        return resolved
+    name = f"{resolved.recipe.name}-{resolved.profile}"
+    return replace(resolved, recipe=replace(resolved.recipe, name=name), tree={**resolved.tree, "name": name})
+
+
+class Run:
+    """One run of one recipe.
+
+    Args:
+        resolved: the recipe.
+        plugins: loaded plugins, for their catalogue, events and provenance.
+        resume: a run folder to go on in; ``None`` starts a new one.
+        shard: each process keeps a part of the weights only. Memory, not mathematics.
+        retrain: train stages of ``resume`` again that were made from other data, code or base than today's.
+
+    Raises:
+        InputError: ``resume`` began with another recipe, or there is no second process to ``shard`` with.
+    """
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        plugins: Plugins,
+        resume: RunFolder | None = None,
+        *,
+        shard: bool = False,
+        retrain: bool = False,
+    ) -> None:
+        self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
+        self._accelerator = accelerator_of(self.recipe)
+        self.console = Console(silent=not self._accelerator.is_main_process)
+        self._resumed, self._shard, self._retrain = resume, shard, retrain
+        if shard:
+            can_shard(self._accelerator)
+        if resume is not None:
+            self._same_recipe(resume)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that speaks and writes."""
+        return bool(self._accelerator.is_main_process)
+
+    # -- before the first step ----------------------------------------------------------------------------------
+
+    def prepare(self, run: RunFolder | None = None) -> Prepared:
+        """Data, heads and rows; raises everything that can be known without the model."""
+        device = str(self._accelerator.device)
+        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, kept=base_beside(run))
+        with self._main_first():
+            splits = composer.data()
+        ready = prepare(self.recipe, composer, splits)
+        if self._shard and not getattr(ready.scorer, "together", False):
+            raise InputError(
+                f"scorer '{self.recipe.evaluate.scorer.name}' needs all weights in one process",
+                where="evaluate.scorer",
+                fix="train with evaluate.scorer=policy, then run `polo eval RUN` with this scorer; or drop --shard",
+            )
+        return ready
+
+    def dry_run(self) -> None:
+        """Shows the plan and stops."""
+        ready = self.prepare()
+        for line in plan.lines(self.recipe, ready.splits, ready.train, ready.test, None):
+            self.console.say(line)
+        for line in ready.composer.foreseen():
+            self.console.say(line)
+
+    def _policy(self, ready: Prepared) -> tuple[Policy, Prepared]:
+        """The policy, wrapped for the processes at hand, and the rows that fit it."""
+        torch.manual_seed(seed_of(self.recipe.seed, "policy"))
+        with self._main_first():
+            policy = ready.composer.policy()
+        if self.recipe.init_from is not None:
+            policy.load(Path(self.recipe.init_from))
+        ready = for_policy(ready, self.recipe, policy, self.console.say)
+        policy.module = spread(policy.module, self._accelerator, shard=self._shard)
+        return policy, ready
+
+    # -- the run ------------------------------------------------------------------------------------------------
+
+    def execute(self) -> tuple[RunFolder, dict[str, Any]]:
+        """Trains and evaluates; returns the run's folder and its results."""
+        ready = self.prepare(None if self._retrain else self._resumed)
+        policy, ready = self._policy(ready)
+        prints = self._prints(ready, policy)
+        folder = self._folder()
+        for line in plan.lines(self.recipe, ready.splits, ready.train, ready.test, policy):
+            self.console.say(line)
+        hook = self._plugins.manager.hook
+        error: BaseException | None = None
+        try:
+            if self.is_main:
+                self._describe(folder, ready, policy)
+                self._audit(folder, ready, policy)
+                hook.polo_run_started(run=folder.path, recipe=self.resolved.tree)
+            trackers = ready.composer.trackers() if self.is_main else []
+            try:
+                stages = self._stages(folder, ready, policy, trackers)
+                if self._retrain:
+                    stages.forget_changed(prints)
+                stages.train_all(prints)
+            finally:
+                for tracker in trackers:
+                    tracker.close()
+            results = self._assess(folder, ready, policy)
+            if self.is_main:
+                hook.polo_evaluated(run=folder.path, results=results)
+        except BaseException as caught:
+            error = peer_lost(caught) if self._accelerator.num_processes > 1 else caught
+            if isinstance(caught, KeyboardInterrupt):
+                self.console.say(f"go on with the same command and --resume {folder.path}")
+            if error is not caught:
+                raise error from caught
+            raise
+        finally:
+            if self.is_main:
+                hook.polo_run_ended(run=folder.path, error=error)
+            folder.release()
+        return folder, results
+
+    def _stages(self, folder: RunFolder, ready: Prepared, policy: Policy, trackers: Sequence[Tracker] = ()) -> Stages:
+        return Stages(self.resolved, self._plugins, self._accelerator, self.console, folder, ready, policy, trackers)
+
+    def _prints(self, ready: Prepared, policy: Policy) -> dict[str, Print]:
+        """What the stages are made from; a run that goes on must have begun with the same."""
+        run = self._resumed
+        stages = self._stages(run or RunFolder(Path()), ready, policy)
+        prints = stages.prints()
+        if run is not None and not self._retrain:
+            same_base(run.path, policy)
+            stages.compare(run, prints)
+        return prints
+
+    def _folder(self) -> RunFolder:
+        if self._resumed is not None:
+            folder = self._resumed
+        else:
+            place = [str(RunFolder.create(Path(self.recipe.out), self.recipe.name).path) if self.is_main else ""]
+            if self._accelerator.num_processes > 1:
+                broadcast_object_list(place)
+            folder = RunFolder(Path(place[0]))
+        if self.is_main:
+            folder.claim()
+        return folder
+
+    def _describe(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
+        """Everything about the run that is known before it starts; of one that goes on, only what may be new."""
+        processes = {"count": self._accelerator.num_processes, "sharded": self._shard}
+        path = folder.path / "provenance.json"
+        if isinstance(policy, Based):
+            policy.keep_base(folder.base)
+        began: dict[str, Any] = {}
+        if self._resumed is not None:
+            began = json.loads(path.read_text("utf-8"))
+            now = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "processes": processes}
+            began = {**began, "continued": [*began.get("continued", []), now]}
+            if not self._retrain:
+                write_json(path, began)
+                return
+        write_bytes(folder.path / "recipe.yaml", self.resolved.text.encode())
+        facts = {
+            **provenance.gather(self._plugins),
+            "recipe": self.resolved.tree,
+            "profile": self.resolved.profile,
+            "overrides": self.resolved.overrides,
+            "data": {"name": ready.splits.name, "form": ready.splits.form, "fingerprint": ready.splits.fingerprint,
+                     "licence": ready.splits.licence, "notes": dict(ready.splits.notes)},
+            "base": {"sha256": base_of(policy)},
+            "protocol": protocol_of(self.recipe, ready),
+            "seed": self.recipe.seed,
+            "processes": processes,
+        }  # fmt: skip
+        if began:  # what is trained again is of today, what stays was compared with today
+            facts |= {key: began[key] for key in ("started", "continued", "processes") if key in began}
+        write_json(path, facts)
+        write_bytes(folder.path / "resolved.yaml", to_yaml(self.resolved).encode())  # last: from here on it can go on
+
+    def _audit(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
+        """Whether the data and the protocol can be trusted, before anything is trained on them."""
+        recipe, splits = self.recipe, ready.splits
+        tokens = policy.tokens(torch.arange(len(splits.items))[None])[0].numpy() if policy.unit == "logprob" else None
+        audit.at_start(
+            folder.path,
+            ready.composer.audits(),
+            lambda: audit.audited(splits, recipe.candidates, split=recipe.evaluate.split, title_tokens=tokens),
+            self.console.say,
+        )
+
+    def _same_recipe(self, folder: RunFolder) -> None:
+        """Going on needs the very recipe that the run began with."""
+        try:
+            began = json.loads((folder.path / "provenance.json").read_text("utf-8"))["recipe"]
+        except (OSError, ValueError, KeyError) as error:
+            raise PoloError(f"provenance.json cannot be read: {error}", where=str(folder.path)) from error
+        now = json.loads(json.dumps(self.resolved.tree))
+        differing = sorted(path for path in _differing(began, now) if path != "out")
+        if differing:
+            raise InputError(
+                f"the recipe is not the one that this run began with; it differs in {', '.join(differing[:5])}",
+                where=str(folder.path),
+                fix="start a new run, or give the same recipe and overrides; `init_from:` starts anew from weights",
+            )
+
+    def _assess(self, folder: RunFolder, ready: Prepared, policy: Policy) -> dict[str, Any]:
+        return assess(self.resolved, ready, policy, folder, self._accelerator, self.console)
+
+    def evaluate_again(self, folder: RunFolder) -> dict[str, Any]:
+        """``polo eval``: the systems of a finished run under this (perhaps changed) evaluation."""
+        policy, ready = self._policy(self.prepare(folder))
+        same_base(folder.path, policy)
+        return self._assess(folder, ready, policy)
+
+    @contextlib.contextmanager
+    def _main_first(self) -> Iterator[None]:
+        """The first process builds (and fills caches), the others follow and find them."""
+        with self._accelerator.main_process_first():
+            yield
+
+
+def _differing(a: Any, b: Any, path: str = "") -> list[str]:
+    """Dotted paths at which two trees differ."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = [k for k in {**a, **b} if k in a or k in b]
+        return [d for k in keys for d in _differing(a.get(k), b.get(k), f"{path}.{k}" if path else str(k))]
+    return [] if a == b else [path]

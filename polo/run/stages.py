@@ -1,0 +1,187 @@
+"""The stages of a run, one after the other: each is taken from the run, from the cache, or trained.
+
+Knows references, fingerprints and where weights are kept. The loop itself is in ``stage.py``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from polo.console import Console
+from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
+from polo.model.sharding import plain
+from polo.model.weights import Weights, digest, restore, snapshot
+from polo.plugin.load import Plugins
+from polo.protocols import Policy, Tracker
+from polo.recipe.model import Resolved
+from polo.run.compose import Heads, cache_dir
+from polo.run.prepare import Prepared
+from polo.run.stagecache import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
+from polo.store.files import damage, whole_folder
+from polo.store.provenance import base_of
+from polo.store.runfolder import RunFolder
+from polo.train.checkpoint import of_stage
+from polo.train.loop import Job, train
+from polo.train.step import Objective
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Trains the stages of ``resolved`` into ``folder``; the policy ends with the last stage's weights."""
+
+    resolved: Resolved
+    plugins: Plugins
+    accelerator: Accelerator
+    console: Console
+    folder: RunFolder
+    ready: Prepared
+    policy: Policy
+    trackers: Sequence[Tracker]
+
+    def prints(self) -> dict[str, Print]:
+        """What every stage is made from; nothing is trained or written for it."""
+        weights = {name: digest(value) for name, value in self._given().items()}
+        data = self.ready.splits.fingerprint
+        return stage_prints(self.resolved, self.ready.composer, data, self.policy, weights, __name__)
+
+    def compare(self, folder: RunFolder, prints: Mapping[str, Print]) -> None:
+        """Refuses to go on in a run whose stages were made from something else."""
+        refuse_changed(folder.path, prints, {name: self._begun(folder, name) for name in prints})
+
+    def forget_changed(self, prints: Mapping[str, Print]) -> list[str]:
+        """Removes stages that were made from something else, so that they are trained again; their names."""
+        kept = kept_prints(self.folder.path)
+        old = [n for n in prints if self._begun(self.folder, n) and changed(kept.get(n), prints[n])]
+        if self.accelerator.is_main_process:
+            for name in old:
+                self.console.say(
+                    f"{name}: made again after a change of: {'; '.join(changed(kept.get(name), prints[name]))}"
+                )
+                for place in (self.folder.stage(name), *of_stage(self.folder.checkpoints, name)):
+                    shutil.rmtree(place, ignore_errors=True)
+            if old:
+                shutil.rmtree(self.folder.final, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        return old
+
+    def _begun(self, folder: RunFolder, name: str) -> bool:
+        return folder.stage(name).is_dir() or bool(of_stage(folder.checkpoints, name))
+
+    def _given(self) -> dict[str, Weights]:
+        """The weights that are there before the first stage: the base, and the reference if it is a folder."""
+        reference = self.resolved.recipe.reference
+        weights: dict[str, Weights] = {"base": snapshot(self.policy.module)}
+        if reference not in ("base", "none", *self.resolved.recipe.stages):
+            with plain(self.policy.module):
+                self.policy.load(Path(reference))
+            weights[reference] = snapshot(self.policy.module)
+            restore(self.policy.module, weights["base"])
+        return weights
+
+    def train_all(self, prints: Mapping[str, Print]) -> None:
+        """Trains stage after stage; each is taken from the run, from the cache, or trained."""
+        reference = self.resolved.recipe.reference
+        weights = self._given()
+        previous = "base"
+        for name in self.resolved.recipe.stages:
+            heads = self.ready.heads[name]
+            frozen = weights.get(reference) if heads.needs_reference else None
+            if self.accelerator.is_main_process:
+                keep_print(self.folder.path, name, prints[name])
+            if not self._taken(name, prints[name].fingerprint):
+                self._train(name, heads, frozen, previous == reference)
+                self._keep(name, prints[name].fingerprint)
+            if reference == name:
+                weights[name] = snapshot(self.policy.module)
+            previous = name
+        with plain(self.policy.module):
+            if self.accelerator.is_main_process and not self.folder.final.exists():
+                with whole_folder(self.folder.final) as place:
+                    self.policy.save(place)
+
+    def _taken(self, name: str, fingerprint: str) -> bool:
+        """Loads a stage that this run or another one has trained already."""
+        cached = cache_dir() / "stages" / fingerprint
+        for place, whose in ((self.folder.stage(name), "this run"), (cached, "the cache")):
+            if (place / "manifest.json").is_file():
+                if fault := damage(place):
+                    self.console.say(f"{name}: not taken from {whose}: {fault}")
+                    continue
+                with plain(self.policy.module):
+                    self.policy.load(place / "policy")
+                self.console.say(f"{name}: taken from {whose} (fingerprint {fingerprint})")
+                if self.accelerator.is_main_process and place == cached:
+                    self.folder.rewind(name, -1)
+                    self.folder.log({"stage": name, "step": 0, "cached": fingerprint})
+                    with whole_folder(self.folder.stage(name), manifest=False) as temporary:
+                        shutil.copytree(place, temporary, dirs_exist_ok=True)
+                self.accelerator.wait_for_everyone()
+                return True
+        return False
+
+    def _keep(self, name: str, fingerprint: str) -> None:
+        with plain(self.policy.module):
+            if self.accelerator.is_main_process:
+                self._write(name, cache_dir() / "stages" / fingerprint)
+        self.accelerator.wait_for_everyone()
+
+    def _write(self, name: str, cached: Path) -> None:
+        with whole_folder(self.folder.stage(name)) as temporary:
+            (temporary / "policy").mkdir()
+            self.policy.save(temporary / "policy")
+        if damage(cached) is None:
+            return  # a run beside this one was first; others may be reading it
+        with whole_folder(cached, manifest=False) as temporary:  # saved for a run, it names the base of any run
+            shutil.copytree(self.folder.stage(name), temporary, dirs_exist_ok=True)
+
+    def _train(self, name: str, heads: Heads, frozen: Weights | None, starts_at_reference: bool) -> None:
+        stage = self.resolved.recipe.stages[name]
+        precision = str(self.accelerator.mixed_precision)
+        code = scoring_code(self.ready.composer, self.resolved.recipe.policy, Reference.__module__)
+        header = cache_header(
+            self.policy, digest(frozen) if frozen is not None else "", precision, base_of(self.policy), code
+        )
+        cache = ScoreCache(
+            cache_folder(cache_dir(), header), header, self.console.say, rank=self.accelerator.process_index
+        )
+        autocast = torch.bfloat16 if precision == "bf16" else None
+        reference = None if frozen is None else Reference(self.policy, frozen, cache, stage.tokens_per_pass, autocast)
+        hook = self.plugins.manager.hook
+
+        def log(line: Mapping[str, Any]) -> None:
+            if not self.accelerator.is_main_process:
+                return
+            self.folder.log(line)
+            for tracker in self.trackers:
+                tracker.log(line)
+            hook.polo_step_ended(stage=name, step=line["step"], metrics=line)
+
+        def rewind(stage_name: str, step: int) -> None:
+            if self.accelerator.is_main_process:
+                self.folder.rewind(stage_name, step)
+
+        train(
+            Job(
+                name=name,
+                stage=stage,
+                seed=self.resolved.recipe.seed,
+                policy=self.policy,
+                objective=Objective(loss=heads.loss, sampler=heads.sampler, beta=heads.beta, reference=reference),
+                starts_at_reference=frozen is not None and starts_at_reference,
+                rows=self.ready.train[name],
+                validation=self.ready.validation[name],
+                accelerator=self.accelerator,
+                console=self.console,
+                checkpoints=self.folder.checkpoints,
+                log=log,
+                rewind=rewind,
+                resume_hint=f"go on with the same command and --resume {self.folder.path}",
+            )
+        )

@@ -1,0 +1,1 @@
+"""What is on disk: whole files, run folders, provenance."""

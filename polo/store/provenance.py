@@ -1,0 +1,107 @@
+"""Where a number comes from: versions, plugins, hardware, code, data. Gathers facts; decides nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from polo.errors import InputError, PoloError
+from polo.plugin.load import Plugins
+from polo.protocols import Based, Policy
+
+#: distributions whose versions can change a number
+WATCHED = (
+    "polo-rec",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "safetensors",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "vllm",
+)
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of everything that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in WATCHED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def base_of(policy: Policy) -> str:
+    """sha256 of the policy's base; empty for a policy without one."""
+    return policy.base_hash() if isinstance(policy, Based) else ""
+
+
+def same_base(run: Path, policy: Policy) -> None:
+    """A run's adapters mean nothing on another base.
+
+    Raises:
+        InputError: the policy stands on another base than the run began with.
+    """
+    try:
+        began = json.loads((run / "provenance.json").read_text("utf-8"))["base"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PoloError(
+            f"provenance.json does not say which base the run began with: {error}",
+            where=str(run),
+            fix="restore the file, or start a new run",
+        ) from error
+    now = base_of(policy)
+    if began != now:
+        raise InputError(
+            f"the base model is not the one that this run began with: sha256 {began or 'of none'} then, {now} now",
+            where=str(run),
+            fix="bring the first base back (a made one is in the run's folder `base`), or start a new run",
+        )
+
+
+def _git() -> dict[str, Any]:
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    commit = ask("rev-parse", "HEAD")
+    return {} if commit is None else {"commit": commit, "dirty": bool(ask("status", "--porcelain"))}
+
+
+def gather(plugins: Plugins) -> dict[str, Any]:
+    """Everything about the machine and the installation; the caller adds data, protocol and seeds."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": versions(),
+        "plugins": [
+            {"distribution": r.dist, "version": r.version, "entry": r.entry, "status": r.status, "error": r.error}
+            for r in plugins.records
+        ],
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cpus": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
+            "cuda": torch.version.cuda if cuda else None,
+        },
+        "git": _git(),
+    }

@@ -1,0 +1,190 @@
+"""The folder of a run: what lies where, and how it is made. Knows names of files, not how their content is computed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from polo.errors import InputError
+from polo.store.files import cannot_write, sweep, write_bytes
+
+#: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
+_STAMP = re.compile(r"^(\d{8}-\d{6})(?:-(\d+))?$")
+
+
+class RunFolder:
+    """Paths of a run and its metric log.
+
+    Layout: ``recipe.yaml`` as given, ``resolved.yaml``, ``provenance.json``, ``metrics.jsonl``, ``checkpoints/``,
+    ``fingerprints.json`` (what each stage is made from), ``stages/NAME/`` (weights at its end), ``base/`` (a base that
+    was made), ``final/``, ``eval/``, ``results.json``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @classmethod
+    def create(cls, out: Path, name: str) -> RunFolder:
+        """A new folder ``out/NAME-STAMP``; two runs that start in one second get two folders."""
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        for attempt in range(1, 1000):
+            path = out / (f"{name}-{stamp}" if attempt == 1 else f"{name}-{stamp}-{attempt}")
+            try:
+                path.mkdir(parents=True, exist_ok=False)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise _no_folder(path, error) from error
+            try:
+                for part in ("checkpoints", "stages", "eval"):
+                    (path / part).mkdir()
+            except OSError as error:
+                shutil.rmtree(path, ignore_errors=True)
+                raise _no_folder(path, error) from error
+            return cls(path.resolve())
+        raise InputError("a thousand runs of this name started in this second", where=str(out))
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run."""
+        if not (path / "resolved.yaml").is_file():
+            raise InputError("this is not the folder of a run (it has no resolved.yaml)", where=str(path),
+                             fix="`polo ls runs` lists the runs here")  # fmt: skip
+        return cls(path.resolve())
+
+    @classmethod
+    def latest(cls, out: Path, name: str) -> RunFolder:
+        """The newest run of a recipe that has not ended."""
+        found = [
+            (stamp, int(attempt or 1), path)
+            for path in out.glob("*-*")
+            for stamp, attempt in _STAMP.findall(path.name.removeprefix(f"{name}-"))
+            if path.name.startswith(f"{name}-")
+            and (path / "resolved.yaml").is_file()
+            and not (path / "results.json").is_file()
+        ]
+        if not found:
+            raise InputError(f"no unfinished run of '{name}'", where=str(out), fix="give the folder: --resume RUN")
+        return cls.open(max(found)[-1])
+
+    def claim(self) -> None:
+        """Keeps other processes from going on in this folder until :meth:`release` or the end of this process,
+        however it ends; removes what a killed one left half-written.
+
+        Raises:
+            InputError: another process runs in it.
+        """
+        try:
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise cannot_write(self.path / ".lock", error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise InputError(
+                "another process runs in this folder",
+                where=str(self.path),
+                fix="wait for it or stop it; without --resume a run gets a folder of its own",
+            ) from error
+        except OSError:  # a file system without locks
+            os.close(handle)
+            return
+        self._lock = handle
+        for place in (self.path, self.checkpoints, self.path / "stages", *self.path.glob("eval*")):
+            sweep(place)
+
+    def release(self) -> None:
+        """Ends what :meth:`claim` began."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def evaluation_under(self, protocol: str) -> tuple[Path, Path]:
+        """Where scores and results of an evaluation go: the run's own protocol has ``eval/`` and ``results.json``.
+
+        An evaluation under another protocol (``polo eval`` with changes) gets a folder of its own.
+        """
+        try:
+            own = json.loads((self.path / "provenance.json").read_text("utf-8"))["protocol"]["hash"]
+        except (OSError, ValueError, KeyError):
+            own = protocol
+        place = self.path / ("eval" if protocol == own else f"eval-{protocol}")
+        try:
+            place.mkdir(exist_ok=True)
+        except OSError as error:
+            raise cannot_write(place, error) from error
+        return place, (self.path if protocol == own else place) / "results.json"
+
+    @property
+    def final(self) -> Path:
+        return self.path / "final"
+
+    @property
+    def base(self) -> Path:
+        """Where a base is kept that nobody could have by name."""
+        return self.path / "base"
+
+    def stage(self, name: str) -> Path:
+        return self.path / "stages" / name
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Appends one line to ``metrics.jsonl``."""
+        try:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise cannot_write(self.path / "metrics.jsonl", error) from error
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All metric lines; a last line that a crash cut short is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text("utf-8", errors="replace").split("\n")
+        except OSError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                found.append(value)
+        return found
+
+    def rewind(self, stage: str, step: int) -> None:
+        """Forgets what was logged of ``stage`` after a checkpoint at ``step`` (-1: all)."""
+
+        def stays(line: Mapping[str, Any]) -> bool:
+            if line.get("stage") != stage:
+                return True
+            return bool(line["step"] < step or (line["step"] == step and "loss" not in line))
+
+        path = self.path / "metrics.jsonl"
+        kept = "".join(json.dumps(line) + "\n" for line in self.metrics() if stays(line)).encode()
+        # compared as bytes: half a line that a crash left must go too, or the next line would be glued to it
+        if path.is_file() and kept != path.read_bytes():
+            write_bytes(path, kept)
+
+
+def base_beside(run: RunFolder | None) -> Path | None:
+    """The base that a run keeps, if it keeps one."""
+    return run.base if run is not None and run.base.is_dir() else None
+
+
+def _no_folder(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"cannot make a run folder: {error.strerror}", where=str(path), fix="choose another place with out=FOLDER"
+    )

@@ -1,0 +1,1 @@
+"""Training: one step, the loop of a stage, its numbers, checkpoints."""

@@ -1,0 +1,157 @@
+"""Checkpoints of a stage: written whole, checked when read, the newest intact one wins.
+
+A checkpoint holds the policy (in its own form), the optimiser, the states of stateful components and the position. All
+randomness is a function of seed, stage and step, so there is no generator state to keep.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from polo.errors import PoloError
+from polo.model.sharding import like, plain, whole
+from polo.model.weights import trainable
+from polo.protocols import Policy, Stateful
+from polo.store.files import damage, whole_folder, write_json
+
+#: checkpoints of a stage that are kept
+KEPT = 2
+
+
+@dataclass
+class Progress:
+    """Where a stage stands, and what it remembers.
+
+    ``best`` are the weights with the best validation figure so far, for ``select: best_valid``.
+    """
+
+    step: int = 0
+    best_value: float | None = None
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+def _split_state(parts: list[tuple[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for name, part in parts:
+        if isinstance(part, Stateful):
+            for key, value in part.state_dict().items():
+                if isinstance(value, Tensor):
+                    tensors[f"{name}.{key}"] = value.detach().cpu().contiguous().clone()
+                else:
+                    numbers[f"{name}.{key}"] = value
+    return tensors, numbers
+
+
+def save(
+    folder: Path,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    parts: list[tuple[str, Any]],
+    progress: Progress,
+    *,
+    writes: bool = True,
+) -> None:
+    """Writes a checkpoint; ``folder`` is replaced whole.
+
+    All processes must call this, of which one ``writes``: what each of them holds a part of is put together first, so
+    that a checkpoint does not depend on how weights were spread.
+    """
+    state = {
+        f"{name}|{key}": value
+        for name, p in trainable(policy.module).items()
+        for key, value in optimizer.state[p].items()
+    }
+    moments, best = _collected(state, keep=writes), _collected(progress.best, keep=writes)
+    with plain(policy.module):
+        if writes:
+            _write(folder, policy, moments, best, parts, progress)
+
+
+def _collected(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
+    """Whole tensors in main memory; one at a time, and nothing where they are not kept."""
+    found = ((name, whole(value.detach())) for name, value in tensors.items())
+    return {name: value.cpu().contiguous().clone() for name, value in found if keep}
+
+
+def _write(
+    folder: Path,
+    policy: Policy,
+    moments: dict[str, Tensor],
+    best: dict[str, Tensor],
+    parts: list[tuple[str, Any]],
+    progress: Progress,
+) -> None:
+    with whole_folder(folder) as place:
+        (place / "policy").mkdir()
+        policy.save(place / "policy")
+        save_file(moments, place / "optimizer.safetensors")
+        tensors, numbers = _split_state(parts)
+        save_file(tensors, place / "components.safetensors")
+        save_file(best, place / "best.safetensors")
+        write_json(
+            place / "state.json", {"step": progress.step, "best_value": progress.best_value, "components": numbers}
+        )
+    for old in of_stage(folder.parent, folder.name.rpartition("-")[0])[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def of_stage(checkpoints: Path, stage: str) -> list[Path]:
+    """Checkpoints of a stage, the oldest first; those of a stage ``sft-2`` are none of ``sft``."""
+    found = {
+        int(step): folder
+        for folder in checkpoints.glob("*-*")
+        for name, _, step in [folder.name.rpartition("-")]
+        if name == stage and step.isascii() and step.isdigit()
+    }
+    return [found[step] for step in sorted(found)]
+
+
+def newest(checkpoints: Path, stage: str, say: Callable[[str], None]) -> Path | None:
+    """The newest intact checkpoint of ``stage``; damaged ones are named and passed over.
+
+    Raises:
+        PoloError: there are checkpoints, and all of them are damaged.
+    """
+    faults = []
+    for folder in reversed(of_stage(checkpoints, stage)):
+        fault = damage(folder)
+        if fault is None:
+            return folder
+        faults.append(fault)
+        say(f"checkpoint {folder.name} is damaged: {fault}; trying the one before")
+    if faults:
+        raise PoloError(
+            f"no checkpoint of stage '{stage}' is intact: {faults[0]}",
+            where=str(checkpoints),
+            fix="delete the damaged folders to train this stage again from its start",
+        )
+    return None
+
+
+def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]]) -> Progress:
+    """Puts a checkpoint back into live objects, however their weights are spread."""
+    with plain(policy.module):
+        policy.load(folder / "policy")
+    moments = load_file(folder / "optimizer.safetensors")
+    for name, p in trainable(policy.module).items():
+        state = {key.rpartition("|")[2]: value for key, value in moments.items() if key.rpartition("|")[0] == name}
+        for key, value in state.items():
+            optimizer.state[p][key] = value if key == "step" else like(value, p)
+    state_json: Mapping[str, Any] = json.loads((folder / "state.json").read_text("utf-8"))
+    everything = {**load_file(folder / "components.safetensors"), **state_json["components"]}
+    for name, part in parts:
+        if isinstance(part, Stateful):
+            prefix = f"{name}."
+            part.load_state_dict({k[len(prefix) :]: v for k, v in everything.items() if k.startswith(prefix)})
+    best = load_file(folder / "best.safetensors")
+    return Progress(step=int(state_json["step"]), best_value=state_json["best_value"], best=best)

@@ -1,0 +1,250 @@
+"""The training loop of one stage. Knows steps and when to measure, save and stop; knows no loss and no model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from polo.console import Console
+from polo.data import Rows
+from polo.errors import PoloError
+from polo.evaluate.significance import interval
+from polo.model.scoring import preference_accuracy, score_lists
+from polo.model.sharding import clip
+from polo.model.weights import restore, snapshot, trainable
+from polo.protocols import AtZero, Policy, Ranked, Refresh
+from polo.randomness import seed_of
+from polo.recipe.model import Stage
+from polo.train import checkpoint
+from polo.train.interrupt import Interrupt, Interrupted
+from polo.train.metrics import step_metrics
+from polo.train.monitor import Monitor
+from polo.train.step import Objective, Stepper
+
+#: nats by which policy and reference may differ before the first step, where they are the same weights
+START_TOLERANCE = 0.05
+#: resamples of an interval that is drawn, not tested: its ends are off by a few per cent of its width
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One stage with all it needs.
+
+    Args:
+        starts_at_reference: the reference holds the very weights that the stage starts from.
+        validation: rows with candidate lists on which the stage is measured while it trains.
+        checkpoints: folder for checkpoints.
+        log: receives each metric line.
+        rewind: forgets the lines of a stage from a step on (-1: all of them); called before the first new one.
+        resume_hint: how to go on after an interruption.
+    """
+
+    name: str
+    stage: Stage
+    seed: int
+    policy: Policy
+    objective: Objective
+    starts_at_reference: bool
+    rows: Rows
+    validation: Rows
+    accelerator: Accelerator
+    console: Console
+    checkpoints: Path
+    log: Callable[[Mapping[str, Any]], None]
+    rewind: Callable[[str, int], None]
+    resume_hint: str
+
+
+def steps_of(stage: Stage, rows: int) -> int:
+    """Optimiser steps of a stage over ``rows`` rows; the last batch of an epoch may be smaller."""
+    return stage.steps or max(1, round((stage.epochs or 0) * math.ceil(rows / stage.batch)))
+
+
+def validation_steps(stage: Stage, total: int) -> range:
+    """Steps after which a stage of ``total`` steps is measured, besides the last; a tenth of it apart by default.
+
+    Example:
+        >>> from polo.plugin.component import Choice
+        >>> list(validation_steps(Stage(loss=Choice("loss", "sft"), steps=25, lr=1.0), 25))
+        [0, 3, 6, 9, 12, 15, 18, 21, 24]
+    """
+    every = math.ceil(total / 10) if stage.validate.every is None else stage.validate.every
+    return range(0, total, every or total)
+
+
+def learning_rate(stage: Stage, step: int, total: int) -> float:
+    """Rate of step ``step`` (from 0): linear warm-up, then half a cosine to 0, or constant.
+
+    Example:
+        >>> from polo.plugin.component import Choice
+        >>> s = Stage(loss=Choice("loss", "sft"), steps=10, lr=1.0, warmup=0.2)
+        >>> [round(learning_rate(s, i, 10), 3) for i in (0, 1, 2, 6, 9)]
+        [0.5, 1.0, 1.0, 0.5, 0.038]
+    """
+    warm = math.ceil(stage.warmup * total)
+    if step < warm:
+        return stage.lr * (step + 1) / warm
+    if stage.schedule == "constant":
+        return stage.lr
+    return stage.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def train(job: Job) -> None:
+    """Trains ``job.policy`` in place, from the newest checkpoint if there is one.
+
+    Raises:
+        Interrupted: a signal came; a checkpoint was written.
+        PoloError: a loss is not finite, or the start-up check failed.
+    """
+    policy, stage, accelerator = job.policy, job.stage, job.accelerator
+    policy.start_stage(job.name)
+    parameters = list(trainable(policy.module).values())
+    optimizer = torch.optim.AdamW(parameters, lr=stage.lr, weight_decay=stage.weight_decay)
+    stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
+    monitor = Monitor(policy, job.objective, stepper, job.validation)
+    parts = [*job.objective.parts, ("monitor", monitor)]
+    total = steps_of(stage, len(job.rows))
+    measured = validation_steps(stage, total)
+    progress = checkpoint.Progress()
+    found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
+    if found is not None:
+        progress = checkpoint.load(found, policy, optimizer, parts)
+        job.console.say(f"{job.name}: going on from step {progress.step:,} of {total:,}")
+    job.rewind(job.name, progress.step if found is not None else -1)
+    if progress.step == 0:
+        if job.starts_at_reference:
+            _check_start(job, stepper)
+        _validate(job, monitor, progress, total)
+    policy.module.train()
+    with Interrupt() as interrupt:
+        for step in job.console.track(range(progress.step, total), label=job.name):
+            began = time.monotonic()
+            batch, epoch = _batch(job, step)
+            if step % _per_epoch(job) == 0 and isinstance(job.objective.sampler, Refresh):
+                job.objective.sampler.refresh(epoch, job.rows, stepper.peek)
+            rate = learning_rate(stage, step, total)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            judged = stepper.backward(batch, step, epoch, step / total)
+            norm = clip(parameters, stage.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            metrics = step_metrics(judged, accelerator)
+            metrics |= {"grad_norm": norm, "learning_rate": rate, "seconds": time.monotonic() - began}
+            job.log({"stage": job.name, "step": step, "epoch": step * stage.batch / len(job.rows), **metrics})
+            job.console.note(f"loss {metrics['loss']:.3f}")
+            progress.step = step + 1
+            if progress.step == total or progress.step in measured:
+                _validate(job, monitor, progress, total)
+            due = stage.checkpoint and progress.step % stage.checkpoint == 0 and progress.step < total
+            stop = _agree(interrupt.requested, accelerator)
+            if due or stop:
+                _save(job, optimizer, parts, progress)
+            if stop:
+                raise Interrupted(
+                    f"stopped after step {progress.step:,} of {total:,} of stage '{job.name}'; {job.resume_hint}"
+                )
+    if stage.select == "best_valid" and progress.best:
+        restore(policy.module, progress.best)
+    if job.objective.reference is not None:
+        job.objective.reference.cache.flush()
+
+
+def _per_epoch(job: Job) -> int:
+    return math.ceil(len(job.rows) / job.stage.batch)
+
+
+def _batch(job: Job, step: int) -> tuple[Rows, int]:
+    """The rows of a step: epochs are permutations by (seed, stage, epoch), cut into batches."""
+    epoch, place = divmod(step, _per_epoch(job))
+    order = np.random.default_rng(seed_of(job.seed, job.name, "order", epoch)).permutation(len(job.rows))
+    return job.rows[order[place * job.stage.batch : (place + 1) * job.stage.batch]], epoch
+
+
+def _agree(requested: bool, accelerator: Accelerator) -> bool:
+    """True on all ranks as soon as one was asked to stop."""
+    if accelerator.num_processes == 1:
+        return requested
+    flag = torch.tensor([float(requested)], device=accelerator.device)
+    return bool(accelerator.reduce(flag, reduction="sum").item())
+
+
+def _save(
+    job: Job, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]], progress: checkpoint.Progress
+) -> None:
+    if job.objective.reference is not None:
+        job.objective.reference.cache.flush()
+    place = job.checkpoints / f"{job.name}-{progress.step}"
+    main = bool(job.accelerator.is_main_process)
+    checkpoint.save(place, job.policy, optimizer, parts, progress, writes=main)
+    job.accelerator.wait_for_everyone()
+
+
+def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: int) -> None:
+    """Measures on the validation sample, writes a line, and remembers the weights if they are the best so far."""
+    if job.validation.candidates is None or not len(job.validation):
+        return
+    scores, _ = score_lists(job.policy, job.validation, job.validation.candidates, 2 * job.stage.tokens_per_pass)
+    ranked = Ranked.of(job.validation, scores)
+    hits = np.where(ranked.above == 0, 1.0 / (ranked.tied + 1), 0.0)
+    hit, low, high = interval(hits, job.validation.user, resamples=RESAMPLES)
+    watched = monitor.look(scores, ranked.truth, progress.step / total)
+    warning = monitor.collapse(progress.step, hits, watched.get("valid/loss"))
+    figures = {
+        "valid/hit_ratio@1": hit,
+        "valid/preference_accuracy": float(preference_accuracy(scores, ranked.truth).mean()),
+        "valid/logps/chosen": float(np.take_along_axis(scores, ranked.truth[:, None], axis=1).mean()),
+    }
+    if not math.isnan(low):
+        figures |= {"valid/hit_ratio@1/low": low, "valid/hit_ratio@1/high": high}
+    if watched:
+        figures |= {**watched, "valid/collapse": float(bool(warning))}
+    job.log({"stage": job.name, "step": progress.step, **figures})
+    if warning:
+        job.console.say(f"warning: {job.name} step {progress.step:,}: {warning}", "bold yellow")
+    between = "" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"
+    job.console.say(
+        f"{job.name} step {progress.step:,}: validation HR@1 {hit:.3f}{between}, "
+        f"preference accuracy {figures['valid/preference_accuracy']:.3f} ({len(job.validation):,} rows)"
+    )
+    if job.stage.select == "best_valid" and (progress.best_value is None or hit > progress.best_value):
+        progress.best_value, progress.best = hit, snapshot(job.policy.module)
+
+
+def _check_start(job: Job, stepper: Stepper) -> None:
+    """Policy and reference are the same weights: scores must agree, and the loss must be what the head declares."""
+    reference = job.objective.reference
+    if reference is None:
+        return
+    rows = _batch(job, 0)[0][:8]
+    draw = stepper.draw(rows, 0)
+    items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items.cpu()], dim=1).to(job.accelerator.device)
+    ref = reference.score(rows, items)
+    now = stepper.peek(rows, items)
+    worst = float((now - ref).abs().max())
+    if not worst <= max(START_TOLERANCE, reference.tolerance):
+        raise PoloError(
+            f"before the first step the policy and its reference are the same weights, yet differ by {worst:.3g} nats",
+            where=f"stages.{job.name}",
+            fix="try policy.engine=naive, and report this",
+        )
+    head = job.objective.loss
+    if isinstance(head, AtZero):
+        judged = stepper.judged_at(rows, draw, now, now)
+        expected = head.at_zero(judged.keep, judged.beta)
+        off = float((judged.loss - expected).abs().max())
+        if not off <= 1e-3:
+            raise PoloError(
+                f"at policy = reference the loss is off by {off:.3g} from the value that the head declares",
+                where=f"stages.{job.name}.loss",
+                fix="this is a fault of the loss head (its at_zero or its formula), not of the recipe",
+            )

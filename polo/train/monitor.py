@@ -1,0 +1,157 @@
+"""Watches a preference stage for collapse: the loss goes down while the model ranks worse.
+
+Looks at fixed validation rows whose candidate lists have been scored anyway, so that it costs a reference pass over a
+few rows once and no forward of the policy (arXiv 2605.00327, sec. 3, on why optimisation can collapse: easy negatives
+take over the gradient). Knows scores and the objective; trains nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from polo.data import Rows
+from polo.protocols import Policy, Stateful
+from polo.scores import Scores
+from polo.train.step import Judged, Objective, Stepper
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: validation rows that are watched; lists of 20 make 2,432 pairs of them
+ROWS: Final = 128
+#: a negative is at the boundary if the policy puts it above the chosen one with odds of at least 1 to 9
+#: (sigmoid(s_negative - s_chosen) >= 0.1), else it is easy
+BOUNDARY_NATS: Final = math.log(9)
+#: hits must have fallen by this many standard errors of the rows' differences, and by this much. Three, because the
+#: best of about ten looks is compared with each later one; at two, every second stage that only wavers would be called
+ERRORS: Final = 3.0
+FALL: Final = 0.01
+
+
+class Monitor:
+    """Figures of one stage at each validation, and whether it is collapsing.
+
+    Args:
+        policy: for tokens and the unit of scores.
+        objective: the stage's sampler, beta, loss and reference.
+        stepper: judges scores as in training.
+        validation: rows with candidate lists; the first :data:`ROWS` are watched.
+    """
+
+    def __init__(self, policy: Policy, objective: Objective, stepper: Stepper, validation: Rows) -> None:
+        self._policy, self._objective, self._stepper = policy, objective, stepper
+        self._rows = validation[:ROWS]
+        # KTO's pairs come from other rows' prompts, which have not been scored here
+        able = objective.sampler is not None and not objective.needs("mismatched")
+        self._watching = able and validation.candidates is not None and len(validation) > 1
+        self._best: tuple[int, FloatArray, float] | None = None
+
+    def look(self, scores: FloatArray, truth: IntArray, progress: float) -> dict[str, float]:
+        """Loss, rewards, boundary negatives, beta and gradient at this point.
+
+        Args:
+            scores: ``[N, n]`` of all validation lists, by the policy as it is now.
+            truth: ``[N]`` column of the target.
+            progress: from 0 to 1 over the stage.
+
+        Returns:
+            ``valid/loss``; ``valid/rewards/accuracies`` (with a reference); ``valid/boundary`` (share of negatives at
+            the boundary), ``valid/kept`` (share that enters the loss), ``valid/beta`` (mean over those), and
+            ``valid/gradient_boundary`` and ``valid/gradient_easy`` (both kinds' shares of the summed absolute gradient
+            of the loss with respect to the scores of negatives). Nothing for stages without negatives.
+        """
+        if not self._watching:
+            return {}
+        bundle = self._bundle(scores[: len(self._rows)], truth[: len(self._rows)])
+        leaf = bundle.policy.requires_grad_()
+        # looking must not change what is trained, whatever a component does when it is called
+        states = [(part, part.state_dict()) for _, part in self._objective.parts if isinstance(part, Stateful)]
+        with torch.enable_grad():
+            one = self._stepper.judge(bundle, 0, progress)
+            total = (one.loss * one.counted).sum()
+            gradient = torch.autograd.grad(total, leaf)[0][:, 1:].abs() if total.requires_grad else torch.zeros(())
+        for part, state in states:
+            part.load_state_dict(state)
+        return _figures(one, gradient)
+
+    def _bundle(self, scores: FloatArray, truth: IntArray) -> Scores:
+        """Candidate lists as training sees them: the target in column 0, all others as drawn negatives."""
+        rows = self._rows
+        assert rows.candidates is not None
+        device = next(self._policy.module.parameters()).device
+        order = np.argsort(np.arange(scores.shape[1]) != truth[:, None], axis=1, kind="stable")
+        items = torch.from_numpy(np.take_along_axis(rows.candidates, order, axis=1)).to(device)
+        reference = self._objective.reference
+        return Scores(
+            items=items,
+            policy=torch.from_numpy(np.take_along_axis(scores, order, axis=1)).float().to(device),
+            ref=None if reference is None else reference.score(rows, items).float(),
+            tokens=self._policy.tokens(items),
+            valid=torch.ones_like(items, dtype=torch.bool),
+            users=torch.from_numpy(rows.user).to(device),
+            rows=torch.from_numpy(rows.id).to(device),
+            # the list is the whole pool here: n negatives, each of probability 1 / n
+            log_q=torch.full(items[:, 1:].shape, -math.log(max(1, items.shape[1] - 1)), device=device),
+            unit=self._policy.unit,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best point so far; empty before the first one."""
+        if self._best is None:
+            return {}
+        step, hits, loss = self._best
+        return {"step": step, "hits": torch.from_numpy(hits), "loss": loss}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._best = (int(state["step"]), state["hits"].numpy(), float(state["loss"])) if state else None
+
+    def collapse(self, step: int, hits: FloatArray, loss: float | None) -> str | None:
+        """A warning if the loss is lower than at the best point so far while the hit ratio has fallen from it.
+
+        Args:
+            step: optimiser step.
+            hits: ``[N]`` hit ratio at 1 of each validation row, always the same rows.
+            loss: ``valid/loss``, ``None`` where there is none.
+        """
+        if loss is None:
+            return None
+        if self._best is None or hits.mean() > self._best[1].mean():
+            self._best = (step, hits, loss)
+            return None
+        since, best, then = self._best
+        fall = best - hits
+        error = float(fall.std(ddof=1)) / math.sqrt(len(fall)) if len(fall) > 1 else math.inf
+        if loss >= then or fall.mean() < max(FALL, ERRORS * error):
+            return None
+        return (
+            f"preference optimisation collapse: since step {since:,} the loss fell from {then:.3f} to {loss:.3f} while "
+            f"validation HR@1 fell from {best.mean():.3f} to {hits.mean():.3f}. Stop earlier (select: best_valid), "
+            "lower the learning rate, raise beta, or train on boundary negatives (sampler: boundary)"
+        )
+
+
+def _figures(one: Judged, gradient: torch.Tensor) -> dict[str, float]:
+    scores, kept = one.scores, one.keep
+    near = scores.chosen[:, None] - scores.rejected <= BOUNDARY_NATS
+    rows = max(1, int(one.counted.sum()))
+    figures = {
+        "valid/loss": float((one.loss.detach() * one.counted).sum()) / rows,
+        "valid/boundary": float(near.float().mean()),
+        "valid/kept": float(kept.float().mean()),
+        "valid/beta": float(one.beta[kept].mean()) if kept.any() else 0.0,
+    }
+    if scores.ref is not None:
+        ratio = scores.ratio
+        ahead = (ratio[:, :1] > ratio[:, 1:]).float() + 0.5 * (ratio[:, :1] == ratio[:, 1:]).float()
+        figures["valid/rewards/accuracies"] = float(ahead.mean())
+    whole = float(gradient.sum())
+    if whole > 0:
+        at_boundary = float(torch.where(near, gradient, 0.0).sum()) / whole
+        figures |= {"valid/gradient_boundary": at_boundary, "valid/gradient_easy": 1 - at_boundary}
+    return figures

@@ -1,0 +1,306 @@
+"""The gradient of one optimiser step: draw, score, keep, beta, loss, backward.
+
+The batch is split into passes by tokens and over processes by rows; neither changes the gradient. Row-wise heads run
+pass by pass. When a head needs the whole batch, all scores are computed first, the head sees them at once as a leaf,
+and the leaf's gradient is pushed back through each pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from polo.data import Rows
+from polo.errors import PoloError
+from polo.model.passes import passes, score_in_passes
+from polo.model.reference import Reference
+from polo.model.sharding import agreed, exchanging, whole
+from polo.protocols import Beta, Loss, Policy, Sampler
+from polo.randomness import RowRandom, seed_of
+from polo.scores import Draw, Scores
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What a stage optimises: the three chosen components and the reference."""
+
+    loss: Loss
+    sampler: Sampler | None
+    beta: Beta | None
+    reference: Reference | None
+
+    @property
+    def parts(self) -> list[tuple[str, Any]]:
+        """The components by name, for checkpoints and the calls before and after a step."""
+        named = [("loss", self.loss), ("sampler", self.sampler), ("beta", self.beta)]
+        return [(name, part) for name, part in named if part is not None]
+
+    def needs(self, what: str) -> bool:
+        return any(what in getattr(part, "needs", ()) for _, part in self.parts)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of some rows with what the objective made of them."""
+
+    scores: Scores
+    keep: Tensor
+    beta: Tensor
+    loss: Tensor
+    counted: Tensor
+
+
+class Stepper:
+    """Computes gradients for batches of one stage.
+
+    Args:
+        policy: the policy; ``policy.module`` is already wrapped for the processes at hand.
+        objective: sampler, beta, loss and reference of the stage.
+        accelerator: knows ranks and devices.
+        tokens_per_pass: memory limit of one forward.
+        key: words that name the stage's randomness, such as ``(seed, "prefer")``.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        objective: Objective,
+        accelerator: Accelerator,
+        tokens_per_pass: int,
+        key: tuple[int | str, ...],
+    ) -> None:
+        self._policy, self._objective, self._accelerator = policy, objective, accelerator
+        self._budget, self._key = tokens_per_pass, key
+
+    # -- drawing and scoring ------------------------------------------------------------------------------------
+
+    def peek(self, rows: Rows, items: Tensor) -> Tensor:
+        """The policy without gradients and dropout, pass by pass."""
+        module = self._policy.module
+        training = module.training
+        module.eval()
+        with torch.no_grad():
+            scores = score_in_passes(self._policy, rows, items, self._budget)
+        module.train(training)
+        return scores
+
+    def draw(self, rows: Rows, epoch: int) -> Draw:
+        """The negatives of ``rows`` in this epoch; the same on every rank."""
+        if self._objective.sampler is None:
+            return Draw.none(len(rows))
+        return self._objective.sampler.draw(rows, RowRandom(*self._key, "draw", epoch), self.peek)
+
+    def _bundle(self, rows: Rows, draw: Draw, partner: IntArray | None) -> tuple[Scores, Tensor]:
+        """Everything about ``rows`` but the policy's scores (filled with zeros), and the items to score."""
+        device = self._accelerator.device
+        items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items.cpu()], dim=1).to(device)
+        valid = torch.cat([torch.ones(len(rows), 1, dtype=torch.bool), draw.valid.cpu()], dim=1).to(device)
+        reference = self._objective.reference
+        scores = Scores(
+            items=items,
+            policy=torch.zeros(items.shape, device=device),
+            ref=None if reference is None else reference.score(rows, items),
+            tokens=self._policy.tokens(items),
+            valid=valid,
+            users=torch.from_numpy(rows.user).to(device),
+            rows=torch.from_numpy(rows.id).to(device),
+            log_q=None if draw.log_q is None else draw.log_q.to(device),
+            mismatched=None
+            if partner is None
+            else self._mismatched(rows, torch.from_numpy(partner)[:, None].to(device)),
+            unit=self._policy.unit,
+        )
+        return scores, items
+
+    def _mismatched(self, rows: Rows, other: Tensor) -> Tensor:
+        """Log-ratio of another row's target under this row's prompt, without gradient (KTO's KL estimate)."""
+        ratio = self.peek(rows, other)
+        if self._objective.reference is not None:
+            ratio = ratio - self._objective.reference.score(rows, other)
+        return ratio[:, 0]
+
+    def _seed(self, step: int, part: int) -> None:
+        """Dropout of this pass; the same when the pass is computed twice."""
+        torch.manual_seed(seed_of(*self._key, "dropout", step, self._accelerator.process_index, part))
+
+    def judge(self, scores: Scores, epoch: int, progress: float) -> Judged:
+        """Keep, beta and loss of scored rows."""
+        bare = scores.detach()
+        if self._objective.sampler is None:
+            keep = bare.valid_rejected
+        else:
+            keep = (
+                self._objective.sampler.keep(bare, RowRandom(*self._key, "keep", epoch), progress) & bare.valid_rejected
+            )
+        if self._objective.beta is None:
+            beta = torch.ones_like(bare.rejected)
+        else:
+            beta = self._objective.beta(bare, keep, progress).detach()
+            keep = keep & (beta > 0)  # a beta of 0 takes a pair out of the loss (and its row out of the mean)
+        loss = self._objective.loss(scores, keep, beta)
+        counted = (
+            keep.any(dim=1) if "negatives" in self._objective.loss.needs else torch.ones_like(loss, dtype=torch.bool)
+        )
+        return Judged(scores.detach(), keep, beta, loss, counted)
+
+    def judged_at(self, rows: Rows, draw: Draw, policy: Tensor, ref: Tensor) -> Judged:
+        """What the objective makes of given scores; for the check before the first step."""
+        partner = rows.target if self._objective.needs("mismatched") else None
+        scores, _ = self._bundle(rows, draw, partner)
+        mismatched = None if scores.mismatched is None else torch.zeros_like(scores.mismatched)
+        with torch.no_grad():
+            return self.judge(replace(scores, policy=policy, ref=ref, mismatched=mismatched), 0, 0.0)
+
+    # -- gradients ----------------------------------------------------------------------------------------------
+
+    def backward(self, rows: Rows, step: int, epoch: int, progress: float) -> list[Judged]:
+        """Leaves the gradient of the batch's mean loss in the parameters; ``rows`` is the batch of all ranks.
+
+        Returns:
+            What was judged on this rank, pass by pass.
+
+        Raises:
+            PoloError: a loss is not finite; names the row.
+        """
+        draw = self.draw(rows, epoch)
+        rank, world = self._accelerator.process_index, self._accelerator.num_processes
+        mine = np.arange(rank, len(rows), world)
+        idle = not len(mine)  # in a batch with fewer rows than processes: takes part with a row that counts for nothing
+        if idle:
+            mine = np.zeros(1, dtype=np.int64)
+        # the other row of a mismatched pair is the next one of the whole batch, whatever the number of processes
+        partner = np.roll(rows.target, -1)[mine] if self._objective.needs("mismatched") else None
+        own, drawn = rows[mine], draw[torch.from_numpy(mine)]
+        for _, part in self._objective.parts:
+            if before := getattr(part, "before_step", None):
+                before(step)
+        groups = [] if idle else passes(self._policy.cost(own, 1 + drawn.items.shape[1]), self._budget)
+        count = max(1, agreed(self._policy.module, len(groups)))
+        if partner is not None or self._objective.needs("whole_batch"):
+            judged = self._whole_batch(own, drawn, partner, groups, count, step, epoch, progress)
+        else:
+            judged = self._row_wise(own, drawn, groups, count, step, epoch, progress)
+        self._normalise(judged)
+        for _, part in self._objective.parts:
+            if after := getattr(part, "after_step", None):
+                after(step)
+        return judged
+
+    def _row_wise(
+        self, rows: Rows, draw: Draw, groups: list[IntArray], count: int, step: int, epoch: int, progress: float
+    ) -> list[Judged]:
+        """Pass by pass; passes from ``len(groups)`` up to ``count`` only take part in those of other processes."""
+        judged = []
+        for part in range(count):
+            index = groups[part] if part < len(groups) else np.zeros(1, dtype=np.int64)
+            scores, items = self._bundle(rows[index], draw[torch.from_numpy(index)], None)
+            self._seed(step, part)
+            with self._sync(last=part == count - 1):
+                policy = self._policy.score(rows[index], items)
+                if part >= len(groups):
+                    self._accelerator.backward(policy.sum() * 0.0)
+                    continue
+                one = self.judge(replace(scores, policy=policy), epoch, progress)
+                self._accelerator.backward((one.loss * one.counted).sum() * self._accelerator.num_processes)
+            judged.append(replace(one, loss=one.loss.detach()))
+        return judged
+
+    def _whole_batch(
+        self,
+        rows: Rows,
+        draw: Draw,
+        partner: IntArray | None,
+        groups: list[IntArray],
+        count: int,
+        step: int,
+        epoch: int,
+        progress: float,
+    ) -> list[Judged]:
+        """Scores first, then one call of the head, then the leaf's gradient back through each pass.
+
+        Passes from ``len(groups)`` up to ``count`` only take part in those of other processes.
+        """
+        blank, items = self._bundle(rows, draw, partner)
+        once = len(groups) == 1 and self._accelerator.num_processes == 1
+        places = [torch.from_numpy(index).to(items.device) for index in groups]
+        fed = [*groups, *[np.zeros(1, dtype=np.int64)] * (count - len(groups))]
+        scored: list[Tensor] = []
+        with torch.set_grad_enabled(once):
+            for part, index in enumerate(fed):
+                self._seed(step, part)
+                scored.append(self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)]))
+        if groups:
+            leaf = torch.cat([s.detach() for s in scored[: len(groups)]])[torch.cat(places).argsort()]
+        else:
+            leaf, blank = scored[0].detach()[:0], blank.map(lambda t: t[:0])
+        leaf.requires_grad_()
+        everything, own = self._gathered(replace(blank, policy=leaf))
+        one = self.judge(everything, epoch, progress)
+        (gradient,) = torch.autograd.grad((one.loss * one.counted).sum(), leaf)
+        for part, index in enumerate(fed):
+            with self._sync(last=part == count - 1):
+                if not once:
+                    self._seed(step, part)
+                    scored[part] = self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)])
+                weight = gradient[places[part]] if part < len(groups) else torch.zeros_like(scored[part])
+                self._accelerator.backward((scored[part] * weight).sum() * self._accelerator.num_processes)
+        return [
+            Judged(
+                one.scores.map(lambda t: t[own]), one.keep[own], one.beta[own], one.loss.detach()[own], one.counted[own]
+            )
+        ]
+
+    def _gathered(self, local: Scores) -> tuple[Scores, slice]:
+        """The batch of all ranks, with gradient in this rank's part, and where that part stands."""
+        if self._accelerator.num_processes == 1:
+            return local, slice(0, len(local.rows))
+        parts: list[Scores] = gather_object([local.detach().map(lambda t: t.cpu())])
+        rank = self._accelerator.process_index
+        start = sum(len(part.rows) for part in parts[:rank])
+        device = local.policy.device
+        everything = Scores.cat(
+            [local if r == rank else part.map(lambda t: t.to(device)) for r, part in enumerate(parts)]
+        )
+        return everything, slice(start, start + len(local.rows))
+
+    def _sync(self, *, last: bool) -> Any:
+        """Ranks exchange gradients in the last pass only."""
+        return exchanging(self._policy.module, self._accelerator, now=last)
+
+    def _normalise(self, judged: list[Judged]) -> None:
+        """From the summed gradient to that of the mean over counted rows of all ranks, plus the policy's own loss."""
+        local = torch.zeros(2, device=self._accelerator.device)  # a process without a row adds nothing
+        for one in judged:
+            local += torch.stack([one.counted.sum(), (~torch.isfinite(one.loss)).sum()])
+        count, broken = self._accelerator.reduce(local, reduction="sum").tolist()
+        if broken:
+            self._blame(judged)
+        scale = 1.0 / count if count else 0.0
+        for p in self._policy.module.parameters():
+            if p.grad is not None:
+                p.grad.mul_(scale)
+        extra = self._policy.extra_loss()
+        if extra is not None:
+            with exchanging(self._policy.module, self._accelerator, now=False):
+                self._accelerator.backward(whole(extra))
+
+    def _blame(self, judged: list[Judged]) -> NoReturn:
+        for one in judged:
+            bad = torch.nonzero(~torch.isfinite(one.loss))
+            if len(bad):
+                i, s = int(bad[0, 0]), one.scores
+                raise PoloError(
+                    f"the loss is {float(one.loss[i])}; policy scores: {[round(v, 2) for v in s.policy[i].tolist()]}",
+                    where=f"row {int(s.rows[i])}, user {int(s.users[i])}, item {int(s.items[i, 0])}",
+                    fix="lower the learning rate, or look at that row's text",
+                )
+        raise PoloError("another process met a loss that is not finite; its message names the row")
