@@ -94,6 +94,34 @@ class Policy(Protocol):
 
 
 @runtime_checkable
+class Based(Protocol):
+    """A policy whose frozen part is a model on disk."""
+
+    def base_hash(self) -> str:
+        """sha256 of the bytes of the base: weights, config, tokenizer. The same wherever the base lies."""
+
+    def keep_base(self, folder: Path) -> None:
+        """The run keeps its base in ``folder``: what ``save`` writes names the base there, relative to itself.
+
+        Puts the base there if it is not, by hard links where it can. A base that others can have by name (a hub id, a
+        folder that the user gave) stays where it is, and this does nothing.
+        """
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A policy whose class can say what building it will need; ``polo run --dry-run`` shows it."""
+
+    @staticmethod
+    def foresee(options: Any, context: Context) -> Sequence[str]:
+        """Sentences on what would be downloaded or made, and what cannot be had; builds and downloads nothing.
+
+        Raises:
+            InputError: what the options name can never be used.
+        """
+
+
+@runtime_checkable
 class ScoresMany(Protocol):
     """A policy with a way of its own to score long lists, up to the whole catalogue, where no gradient is needed."""
 
@@ -319,7 +347,11 @@ class Base(Protocol):
     """Makes or finds a base model."""
 
     def path(self) -> Path:
-        """A folder with config, weights and tokenizer in Hugging Face form; makes it when it is not there yet."""
+        """A folder with config, weights and tokenizer in Hugging Face form; makes it when it is not there yet.
+
+        A base that others can have too says by which name in an attribute ``name`` (a hub id, a folder that the user
+        gave); one without is kept beside the run.
+        """
 
     def fingerprint(self) -> str:
         """Hash of the content, or of all that determines it."""
@@ -335,7 +367,7 @@ class Tracker(Protocol):
 
 
 __all__: Sequence[str] = [
-    "AtZero", "Audit", "Audited", "Base", "Baseline", "Beta", "Chooses", "DataSource", "Evaluator", "Finding",
+    "AtZero", "Audit", "Audited", "Base", "Based", "Baseline", "Beta", "Chooses", "DataSource", "Evaluator", "Finding",
     "Generates", "Loss", "Need", "Peek", "Policy", "Ranked", "Refresh", "Sampler", "Scorer", "ScoresMany",
     "Stateful", "Totals", "Tracker",
 ]  # fmt: skip

@@ -18,8 +18,9 @@ from polo_causal_lm.quiet import quiet
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
-def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Adapter weights, adapter config and tokenizer into ``folder``."""
+def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path, base: str) -> None:
+    """Adapter weights, adapter config (which calls its base ``base``) and tokenizer into ``folder``."""
+    model.peft_config["default"].base_model_name_or_path = base
     with quiet():
         model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
     tokenizer.save_pretrained(str(folder))

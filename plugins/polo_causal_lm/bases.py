@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from polo import Context, InputError
+from polo_causal_lm.folders import folder_hash
 from polo_causal_lm.loading import check_folder
 from polo_causal_lm.options import HubOptions
 from polo_causal_lm.template import Template
 
 #: what is fetched from the hub: no pickles, no code
 _FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+
+#: what the hub's client raises for an id that is not there, not allowed, or not to be reached
+_NO_ANSWER = (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError)
 
 
 @runtime_checkable
@@ -41,19 +43,64 @@ class Hub:
         return self._folder
 
     def fingerprint(self) -> str:
-        """Hash of config, tokenizer and weights; weights by name, size and both ends (whole if below 2 MiB)."""
-        return folder_fingerprint(self.path())
+        """sha256 of config, tokenizer and weights."""
+        return folder_hash(self.path(), self.context.cache)
 
-    def _find(self) -> Path:
+    @property
+    def name(self) -> str:
+        """What others load it by: the hub id, or the folder that the user gave."""
+        local = self._local()
+        return self.options.id if local is None else str(local)
+
+    def foresee(self) -> list[str]:
+        """What a run would fetch from the hub, or why it cannot; nothing for a folder. Downloads no weights.
+
+        Raises:
+            InputError: the id is a folder that is no base model.
+        """
+        name, local = self.options.id, self._local()
+        if local is not None:
+            check_folder(local)
+            return []
+        try:
+            check_folder(Path(self._fetch(local_files_only=True)))
+        except (*_NO_ANSWER, InputError):  # not there, or not whole
+            pass
+        else:
+            return [f"base: {name} is in the local cache of Hugging Face models; nothing would be downloaded"]
+        head = f"base: {name} is not (or not wholly) in the local cache of Hugging Face models"
+        if constants.HF_HUB_OFFLINE:
+            return [f"warning: {head} and HF_HUB_OFFLINE forbids a download: this run cannot have it"]
+        try:
+            files = [file for file in self._fetch(dry_run=True) if file.will_download]
+        except _NO_ANSWER as error:
+            return [f"warning: {head} and cannot be had from {constants.ENDPOINT}: {_first(error)}"]
+        sizes = [file.file_size for file in files]
+        known = sum(size for size in sizes if size is not None)
+        size = f"{'at least ' if None in sizes else ''}{known / 1e9:.2f} GB" if known else "of unknown size"
+        return [f"{head}: {len(files)} files, {size}, would be downloaded from {constants.ENDPOINT}"]
+
+    def _local(self) -> Path | None:
+        """The folder that the id means. A path-like name is never looked up elsewhere, so that a typing error in a
+        path does not go to the network.
+        """
         name = self.options.id
         local = Path(name).expanduser()
-        # A path-like name is never looked up elsewhere, so that a typing error in a path does not go to the network.
         if local.is_dir() or name.startswith((".", "/", "~")) or name.count("/") > 1:
             return local.absolute()
+        return None
+
+    def _fetch(self, **how: bool) -> Any:
+        return snapshot_download(self.options.id, revision=self.options.revision, allow_patterns=list(_FILES), **how)
+
+    def _find(self) -> Path:
+        name, local = self.options.id, self._local()
+        if local is not None:
+            return local
         try:
-            return Path(snapshot_download(name, revision=self.options.revision, allow_patterns=list(_FILES)))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            return Path(self._fetch())
+        except _NO_ANSWER as error:
+            first = _first(error)
             raise InputError(
                 f"cannot find the base model {name!r}: {first}",
                 where="policy.base",
@@ -61,27 +108,7 @@ class Hub:
             ) from error
 
 
-def folder_fingerprint(folder: Path) -> str:
-    """Hash of a model folder: small files whole, large ones by size, first and last MiB.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as d:
-        ...     _ = Path(d, "config.json").write_text("{}")
-        ...     len(folder_fingerprint(Path(d)))
-        32
-    """
-    digest, end = hashlib.blake2b(digest_size=16), 1 << 20
-    for path in sorted(folder.iterdir()):
-        if path.suffix not in (".json", ".safetensors", ".model") or not path.is_file():
-            continue
-        size = path.stat().st_size
-        digest.update(json.dumps([path.name, size]).encode())
-        with path.open("rb") as file:
-            if size <= 2 * end:
-                digest.update(file.read())
-            else:
-                digest.update(file.read(end))
-                file.seek(-end, 2)
-                digest.update(file.read(end))
-    return digest.hexdigest()
+def _first(error: BaseException) -> str:
+    """The first line of what an error says."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +28,7 @@ from polo_causal_lm.engines.check import check_engine, check_tree
 from polo_causal_lm.engines.choose import FEW, choose_engine, choose_tree
 from polo_causal_lm.engines.compiled import Compiled
 from polo_causal_lm.engines.tree import tree_scores
+from polo_causal_lm.folders import folder_hash, keep
 from polo_causal_lm.generation import generate_titles
 from polo_causal_lm.loading import add_lora, check_folder, enable_checkpointing, load_model, load_tokenizer
 from polo_causal_lm.module import CandidateScorer
@@ -64,9 +67,12 @@ class CausalLM:
             show_candidates=shown,
         )
         base = self._base(template)
-        self.base_path = base.path()
+        self._base_name: str | None = getattr(base, "name", None)
+        kept = context.kept if self._base_name is None else None
+        self.base_path = base.path() if kept is None else kept
         check_folder(self.base_path)
-        self._base_fingerprint = base.fingerprint()
+        self._base_hash = folder_hash(self.base_path, context.cache)
+        self._kept: Path | None = kept
         self.texts = Texts(load_tokenizer(str(self.base_path)), splits.items, template)
         self.dtype = self._dtype()
         lm = load_model(str(self.base_path), self.dtype)
@@ -158,13 +164,23 @@ class CausalLM:
 
     def fingerprint(self) -> str:
         parts = {
-            "base": self._base_fingerprint,
+            "base": self._base_hash,
             "text": self.texts.fingerprint(),
             "dtype": str(self.dtype),
             "engine": self.engine,
             "lora": asdict(self.options.lora),
         }
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def base_hash(self) -> str:
+        """sha256 of the base's config, weights and tokenizer."""
+        return self._base_hash
+
+    def keep_base(self, folder: Path) -> None:
+        """A base that was made is put into ``folder``, and adapters name it there; others stay where they are."""
+        if self._base_name is None:
+            keep(self.base_path, folder)
+            self._kept = folder
 
     def start_stage(self, name: str) -> None:
         """Nothing to do."""
@@ -186,8 +202,11 @@ class CausalLM:
                 value.copy_(state[name])
 
     def save(self, folder: Path) -> None:
-        """Adapter in PEFT form, and the tokenizer."""
-        save_adapter(self.model, self.tokenizer, folder)
+        """Adapter in PEFT form, and the tokenizer; a base that the run keeps is named relative to ``folder``."""
+        base = self._base_name or str(self.base_path)
+        if self._kept is not None:
+            base = os.path.relpath(self._kept.resolve(), folder.resolve())
+        save_adapter(self.model, self.tokenizer, folder, base)
 
     def load(self, folder: Path) -> None:
         load_adapter(self.model, folder)
@@ -200,9 +219,14 @@ class CausalLM:
         """Greedy completions of the prompts, as text without surrounding space."""
         return generate_titles(causal_lm(self.model), self.tokenizer, self.texts.prompts(rows), max_new_tokens)
 
+    @staticmethod
+    def foresee(options: CausalLMOptions, context: Context) -> Sequence[str]:
+        """What the base says of itself; see :class:`polo.protocols.Foresees`."""
+        base = _chosen(options, context)
+        return base.foresee() if isinstance(base, Hub) else ()
+
     def _base(self, template: Template) -> Any:
-        chosen = self.options.base
-        base = Hub(HubOptions(id=chosen), self.context) if isinstance(chosen, str) else self.context.build(chosen)
+        base = _chosen(self.options, self.context)
         if isinstance(base, TemplateAware):
             base.prepare(template)
         return base
@@ -253,3 +277,9 @@ class CausalLM:
 def _numbers(items: Tensor) -> IntArray:
     array: IntArray = items.detach().cpu().numpy()
     return array
+
+
+def _chosen(options: CausalLMOptions, context: Context) -> Any:
+    """The base that the options name; plain text is a hub id or a folder."""
+    chosen = options.base
+    return Hub(HubOptions(id=chosen), context) if isinstance(chosen, str) else context.build(chosen)

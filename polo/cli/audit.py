@@ -15,6 +15,7 @@ from polo.cli.common import (
     NoPluginOption,
     OverridesArgument,
     PluginOption,
+    ProfileOption,
     find_recipe,
     open_plugins,
     open_recipe,
@@ -46,13 +47,14 @@ def audit(
         typer.Argument(metavar="RECIPE|DATA", help="A recipe, or a data source such as: ml100k", show_default=False),
     ],
     overrides: OverridesArgument = None,
+    profile: ProfileOption = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 3 if a check fails.")] = False,
     json: JsonOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
 ) -> None:
     """Check data and candidate lists: order, ties, overlap, leakage, false negatives, text, popularity."""
-    checks = _checks(what, overrides or (), plugin, no_plugin)
+    checks = _checks(what, overrides or (), profile, plugin, no_plugin)
     if json:
         print_json({"checks": [check.plain() for check in checks]})
     else:
@@ -63,7 +65,11 @@ def audit(
 
 
 def _checks(
-    what: str, overrides: Sequence[str], plugin: Iterable[Path] | None, no_plugin: Iterable[str] | None
+    what: str,
+    overrides: Sequence[str],
+    profile: str,
+    plugin: Iterable[Path] | None,
+    no_plugin: Iterable[str] | None,
 ) -> list[Check]:
     plugins = open_plugins(plugin, no_plugin)
     name = what.removeprefix("data/")
@@ -71,10 +77,12 @@ def _checks(
     recipe: DataOnly | Recipe
     split: Literal["valid", "test"] = "test"
     if known:
+        if profile not in ("auto", "none"):
+            raise InputError(f"a data source has no profile {profile!r}", where=what, fix="give a recipe that has it")
         recipe = _data_only(name, overrides, plugins)
     else:
         _find(what, plugins)
-        resolved, plugins = open_recipe(what, overrides, "auto", plugin, no_plugin)
+        resolved, plugins = open_recipe(what, overrides, profile, plugin, no_plugin)
         recipe, split = resolved.recipe, resolved.recipe.evaluate.split
 
     from polo.audit.verdicts import audited, check

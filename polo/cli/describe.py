@@ -15,7 +15,7 @@ from polo.errors import InputError
 from polo.plugin.catalogue import Catalogue, Entry
 from polo.plugin.component import KINDS
 from polo.recipe.dump import dump, flow
-from polo.recipe.fields import Field, fields_of, list_of, peel, phrase, ref_kind, union_of
+from polo.recipe.fields import Field, fields_of, inside, list_of, peel, phrase, ref_kind, union_of
 from polo.recipe.options import to_plain
 from polo.words import did_you_mean
 
@@ -58,8 +58,7 @@ def describe(
             print_text(f"{name:<6} {fact}")
     print_text("")
     if fields:
-        rows = [[item.key, _type(item), _default(item), item.meaning] for item in fields]
-        print_table(["option", "type", "default", "meaning"], rows)
+        print_table(["option", "type", "default", "meaning"], _rows(fields))
     else:
         print_text("no options")
     print_text("")
@@ -85,6 +84,18 @@ def _find(what: str, catalogue: Catalogue) -> Entry:
     raise InputError(f"no component is called {what!r}", fix=did_you_mean(what, names, label="see polo ls; there are"))
 
 
+def _rows(fields: list[Field], place: str = "", owners: tuple[type[Any], ...] = ()) -> list[list[str]]:
+    """A line for each option; what a mapping holds follows it, under its path (``of[].weight``)."""
+    rows = []
+    for item in fields:
+        key = place + item.key
+        rows.append([key, _type(item), _default(item), item.meaning])
+        found = inside(item.hint)
+        if found and found[1] not in owners:  # else it holds others of its own kind
+            rows += _rows(fields_of(found[1], meanings=True), f"{key}{found[0]}.", (*owners, found[1]))
+    return rows
+
+
 def _type(item: Field) -> str:
     return phrase(item.hint).replace(" (a name, or a mapping with 'use')", "")
 
@@ -103,7 +114,12 @@ def _example(entry: Entry, fields: list[Field], catalogue: Catalogue) -> dict[st
 
 def _sample(item: Field, entry: Entry, catalogue: Catalogue) -> Any:
     """A value that shows the form of a required option."""
-    hint = union_of(peel(item.hint)[0])[0] if ref_kind(item.hint) is None else item.hint
+    hint = item.hint
+    found = None if ref_kind(hint) else inside(hint)
+    if found and found[0] in ("", "[]"):
+        body = {part.key: _sample(part, entry, catalogue) for part in fields_of(found[1]) if part.required}
+        return [body] if found[0] else body
+    hint = union_of(peel(hint)[0])[0] if ref_kind(hint) is None else hint
     if kind := ref_kind(hint):
         names = [name for name in catalogue.names(kind) if name != entry.name]
         return {"use": names[0] if names else "NAME"}
@@ -117,16 +133,6 @@ def _sample(item: Field, entry: Entry, catalogue: Catalogue) -> Any:
 
 def _as_json(entry: Entry, fields: list[Field]) -> dict[str, Any]:
     code, about = source_of(entry)
-    options = [
-        {
-            "name": item.key,
-            "type": _type(item),
-            "required": item.required,
-            **({} if item.required else {"default": to_plain(item.default)}),
-            "meaning": item.meaning,
-        }
-        for item in fields
-    ]
     return {
         "name": entry.name,
         "kind": entry.kind,
@@ -137,5 +143,24 @@ def _as_json(entry: Entry, fields: list[Field]) -> dict[str, Any]:
         "version": entry.version,
         "about": about,
         "code": code,
-        "options": options,
+        "options": _options(fields),
     }
+
+
+def _options(fields: list[Field], owners: tuple[type[Any], ...] = ()) -> list[dict[str, Any]]:
+    """Options for programs; ``options`` of one are those that a mapping in it holds."""
+    listed = []
+    for item in fields:
+        found = inside(item.hint)
+        more = found and found[1] not in owners and _options(fields_of(found[1], meanings=True), (*owners, found[1]))
+        listed.append(
+            {
+                "name": item.key,
+                "type": _type(item),
+                "required": item.required,
+                **({} if item.required else {"default": to_plain(item.default)}),
+                "meaning": item.meaning,
+                **({"options": more} if more else {}),
+            }
+        )
+    return listed

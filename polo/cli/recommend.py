@@ -47,10 +47,15 @@ def recommend(
     from polo.evaluate.recommend import decode as decoded
     from polo.run.compose import Composer
     from polo.run.run import accelerator_of
+    from polo.store.provenance import same_base
+    from polo.store.runfolder import base_beside
 
     if not folder.final.is_dir():
-        raise InputError("this run has no final weights yet", where=str(folder.final), fix="go on with --resume")
-    composer = Composer(resolved, plugins.catalogue, Console(), str(accelerator_of(resolved.recipe).device))
+        raise InputError(
+            "this run has no final weights yet", where=str(folder.final), fix="polo run RECIPE --resume RUN goes on"
+        )
+    device = str(accelerator_of(resolved.recipe).device)
+    composer = Composer(resolved, plugins.catalogue, Console(), device, kept=base_beside(folder))
     splits = composer.data()
     shown = match_titles(written, splits.items, "--history")
     guessed = list(shown.guessed)
@@ -63,6 +68,7 @@ def recommend(
     for text, title in guessed:
         note(f"took {text!r} for {title!r}")
     policy = composer.policy()
+    same_base(folder.path, policy)
     if policy.pool == "candidates" and candidates is None:
         raise InputError(
             "this policy ranks a list that it is shown, not the whole catalogue",

@@ -21,7 +21,13 @@ ResumeOption = Annotated[
     Path | None,
     typer.Option(metavar="RUN", help="Go on in this run folder, from its newest checkpoint.", show_default=False),
 ]
-ContinueOption = Annotated[bool, typer.Option("--continue", help="Go on in the newest unfinished run of this recipe.")]
+ContinueOption = Annotated[
+    bool, typer.Option("--continue", help="--resume with the newest unfinished run of this name.")
+]
+RetrainOption = Annotated[
+    bool,
+    typer.Option("--retrain", help="With --resume: train stages again that began with other data, code or base."),
+]
 ProcessesOption = Annotated[int, typer.Option(min=1, help="Processes on this machine that share each batch.")]
 ShardOption = Annotated[
     bool, typer.Option("--shard", help="Spread the weights over the processes too (FSDP2); same results, less memory.")
@@ -34,6 +40,7 @@ def run(
     profile: ProfileOption = "auto",
     resume: ResumeOption = None,
     continue_: ContinueOption = False,
+    retrain: RetrainOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show the plan; train nothing.")
     ] = False,
@@ -61,7 +68,7 @@ def run(
         folder = RunFolder.open(resume)
     elif continue_:
         folder = RunFolder.latest(Path(resolved.recipe.out), resolved.recipe.name)
-    job = Run(resolved, plugins, folder, shard=shard)
+    job = Run(resolved, plugins, folder, shard=shard, retrain=retrain)
     if dry_run:
         job.dry_run()
         return

@@ -26,6 +26,7 @@ from polo.model.sharding import agreed
 from polo.model.weights import Weights, under
 from polo.protocols import Policy
 from polo.store.files import write_bytes
+from polo.store.provenance import versions
 
 #: rows of a loaded cache that are computed again and compared before the cache is believed
 CHECKED = 8
@@ -214,9 +215,10 @@ def _dtype(policy: Policy) -> torch.dtype:
     return next(policy.module.parameters()).dtype
 
 
-def cache_header(policy: Policy, weights_digest: str, precision: str) -> dict[str, str]:
+def cache_header(policy: Policy, weights_digest: str, precision: str, base: str, code: str) -> dict[str, str]:
     """What determines a score beside the row and the items: each field by name, so that a difference can be named."""
-    return {"policy": policy.fingerprint(), "weights": weights_digest, "precision": precision}
+    made = {"policy": policy.fingerprint(), "weights": weights_digest, "precision": precision}
+    return {**made, "base": base, "code": code, "versions": json.dumps(versions(), sort_keys=True)}
 
 
 def cache_folder(cache: Path, header: Mapping[str, str]) -> Path:

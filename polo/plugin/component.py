@@ -115,6 +115,7 @@ class Context:
         device: torch device name such as ``"cpu"`` or ``"cuda:0"``.
         say: prints one line for the user (to stderr).
         track: wraps an iterable in a progress bar: ``track(iterable, total, label)``.
+        kept: the folder in which the run keeps its base (``Based.keep_base``), if there is one already.
     """
 
     seed: int
@@ -124,3 +125,4 @@ class Context:
     device: str = "cpu"
     say: Callable[[str], None] = field(default=lambda line: None)
     track: Callable[..., Any] = field(default=lambda iterable, total=None, label="": iterable)
+    kept: Path | None = None

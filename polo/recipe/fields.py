@@ -134,6 +134,30 @@ def mapping_of(hint: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
+def inside(hint: Any) -> tuple[str, type[Any]] | None:
+    """The dataclass whose fields a value holds, and what stands between: ``[]`` in a list, ``.NAME`` in a mapping.
+
+    Example:
+        >>> @dataclass
+        ... class Part:
+        ...     weight: float
+        >>> inside(tuple[Part, ...] | None), inside(Mapping[str, Part])
+        (('[]', <class 'polo.recipe.fields.Part'>), ('.NAME', <class 'polo.recipe.fields.Part'>))
+    """
+    for part in union_of(peel(hint)[0]):
+        inner = peel(part)[0]
+        if inner is Choice:  # a component's options are its own
+            continue
+        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+            return "", inner
+        held = typing.get_args(inner)
+        step = "[]" if list_of(inner) else ".NAME" if mapping_of(inner) else ""
+        found = next(filter(None, map(inside, held)), None) if step else None
+        if found:
+            return step + found[0], found[1]
+    return None
+
+
 def phrase(hint: Any) -> str:
     """A type in words.
 

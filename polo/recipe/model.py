@@ -31,8 +31,8 @@ class Candidates:
 class Validate:
     """Measurement on a fixed sample of the validation split while a stage trains."""
 
-    #: optimiser steps between measurements; 0 measures at the start and the end only
-    every: Annotated[int, Ge(0)] = 0
+    #: optimiser steps between measurements; a tenth of the stage if not given, 0 measures at the start and the end only
+    every: Annotated[int, Ge(0)] | None = None
     #: how many validation rows (all, if there are fewer)
     rows: Annotated[int, Ge(1)] = 400
 

@@ -58,7 +58,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError("this is not the folder of a finished run", where=str(path), fix="`polo ls runs` lists the "
-                         "runs here; an unfinished one goes on with polo run --resume") from None  # fmt: skip
+                         "runs here; an unfinished one goes on with --resume RUN") from None  # fmt: skip
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot be read: {error}", where=str(path), fix="evaluate the run again: polo eval RUN"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from polo.plugin.component import Choice, Context
 from polo.protocols import Audit, Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker
 from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
+from polo.run.imports import Code
 
 
 def cache_dir() -> Path:
@@ -45,15 +46,19 @@ class Composer:
         catalogue: what is installed.
         console: for messages and progress.
         device: torch device name.
+        kept: folder with the base that a run keeps beside it, if it does.
     """
 
-    def __init__(self, resolved: Resolved, catalogue: Catalogue, console: Console, device: str = "cpu") -> None:
+    def __init__(
+        self, resolved: Resolved, catalogue: Catalogue, console: Console, device: str = "cpu", kept: Path | None = None
+    ) -> None:
         self._resolved, self._catalogue = resolved, catalogue
         self._context = Context(
             seed=resolved.recipe.seed,
             cache=cache_dir(),
             build=self.build,
             device=device,
+            kept=kept,
             say=console.say,
             track=console.track,
         )
@@ -69,6 +74,25 @@ class Composer:
 
     def _target(self, choice: Choice) -> Any:
         return self._catalogue.find(choice.kind, choice.qualified or choice.name).load_build()
+
+    def code(self, choice: Choice, code: Code) -> dict[str, dict[str, str]]:
+        """Hashes of the code of a component and of all inside it: ``kind 'name' (distribution)`` -> module -> hash."""
+        entry = self._catalogue.find(choice.kind, choice.qualified or choice.name)
+        component, record = entry.component, entry.record
+        found: dict[str, str] = {}
+        for target in (component.build, component.options):
+            if target is not None:
+                module = target.partition(":")[0]
+                local = record.local and module in ("", record.entry)
+                found |= code.of(record.module if local or not module else module, "" if record.local else record.dist)
+        # what is built may be a name that its module has from elsewhere
+        found |= code.of(getattr(entry.load_build(), "__module__", None) or record.module, record.dist)
+        if record.local:  # its module is called after its content
+            found = {name.replace(record.module, record.entry): value for name, value in found.items()}
+        named = {f"{choice.kind} '{choice.name}' ({entry.dist})": found}
+        for inner in _inside(choice.options):
+            named |= self.code(inner, code)
+        return named
 
     def data(self) -> Splits:
         """Loads the data; everything that is built afterwards sees it."""
@@ -126,6 +150,11 @@ class Composer:
     def policy(self) -> Policy:
         policy: Policy = self.build(self.recipe.policy)
         return policy
+
+    def foreseen(self) -> Sequence[str]:
+        """What the policy's class says that building it will need; nothing if it says nothing."""
+        foresee = getattr(self._target(self.recipe.policy), "foresee", None)
+        return () if foresee is None else foresee(self.recipe.policy.options, self._context)
 
     def evaluators(self) -> list[Evaluator]:
         """The recipe's evaluators.
@@ -188,3 +217,18 @@ class Composer:
             if below:
                 return below[0]
         return ".".join(map(str, path))
+
+
+def _inside(value: Any) -> Iterator[Choice]:
+    """Components among options, however deep they stand."""
+    if isinstance(value, Choice):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _inside(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _inside(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _inside(part)

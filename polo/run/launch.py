@@ -57,7 +57,7 @@ def launch(words: Sequence[str], processes: int) -> int:
         if code < 0:
             raise PoloError(
                 f"process {first + 1} of {processes} was ended by {signal.Signals(-code).name}, so all were stopped",
-                fix="go on with the same command and --continue; if memory ran out, lower tokens_per_pass",
+                fix="go on with the same command and --resume RUN; if memory ran out, lower tokens_per_pass",
             )
         if first and children[0].returncode != code:  # else the first process failed in the same way and said so
             said[first].seek(0)
@@ -71,12 +71,12 @@ def peer_lost(error: BaseException) -> BaseException:
     Example:
         >>> print(peer_lost(RuntimeError("[gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:1")))
         another process of this run ended while this one waited for it
-          -> look at what that process said; go on with the same command and --continue
+          -> look at what that process said; go on with the same command and --resume RUN
     """
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _GONE):
         return PoloError(
             "another process of this run ended while this one waited for it",
-            fix="look at what that process said; go on with the same command and --continue",
+            fix="look at what that process said; go on with the same command and --resume RUN",
         )
     return error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,19 +24,21 @@ from polo.console import Console
 from polo.errors import InputError, PoloError
 from polo.model.sharding import can_shard, spread
 from polo.plugin.load import Plugins
-from polo.protocols import Policy
+from polo.protocols import Based, Policy, Tracker
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
 from polo.run import plan
 from polo.run.assess import assess, protocol_of
 from polo.run.compose import Composer
+from polo.run.fingerprint import Print
 from polo.run.launch import peer_lost
 from polo.run.prepare import Prepared, for_policy, prepare
 from polo.run.stages import Stages
 from polo.store import provenance
 from polo.store.files import write_bytes, write_json
-from polo.store.runfolder import RunFolder
+from polo.store.provenance import base_of, same_base
+from polo.store.runfolder import RunFolder, base_beside
 
 
 def accelerator_of(recipe: Recipe) -> Accelerator:
@@ -71,18 +73,25 @@ class Run:
         plugins: loaded plugins, for their catalogue, events and provenance.
         resume: a run folder to go on in; ``None`` starts a new one.
         shard: each process keeps a part of the weights only. Memory, not mathematics.
+        retrain: train stages of ``resume`` again that were made from other data, code or base than today's.
 
     Raises:
         InputError: ``resume`` began with another recipe, or there is no second process to ``shard`` with.
     """
 
     def __init__(
-        self, resolved: Resolved, plugins: Plugins, resume: RunFolder | None = None, *, shard: bool = False
+        self,
+        resolved: Resolved,
+        plugins: Plugins,
+        resume: RunFolder | None = None,
+        *,
+        shard: bool = False,
+        retrain: bool = False,
     ) -> None:
         self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
         self._accelerator = accelerator_of(self.recipe)
         self.console = Console(silent=not self._accelerator.is_main_process)
-        self._resumed, self._shard = resume, shard
+        self._resumed, self._shard, self._retrain = resume, shard, retrain
         if shard:
             can_shard(self._accelerator)
         if resume is not None:
@@ -95,10 +104,10 @@ class Run:
 
     # -- before the first step ----------------------------------------------------------------------------------
 
-    def prepare(self) -> Prepared:
+    def prepare(self, run: RunFolder | None = None) -> Prepared:
         """Data, heads and rows; raises everything that can be known without the model."""
         device = str(self._accelerator.device)
-        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device)
+        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, kept=base_beside(run))
         with self._main_first():
             splits = composer.data()
         ready = prepare(self.recipe, composer, splits)
@@ -114,6 +123,8 @@ class Run:
         """Shows the plan and stops."""
         ready = self.prepare()
         for line in plan.lines(self.recipe, ready.splits, ready.train, ready.test, None):
+            self.console.say(line)
+        for line in ready.composer.foreseen():
             self.console.say(line)
 
     def _policy(self, ready: Prepared) -> tuple[Policy, Prepared]:
@@ -131,8 +142,9 @@ class Run:
 
     def execute(self) -> tuple[RunFolder, dict[str, Any]]:
         """Trains and evaluates; returns the run's folder and its results."""
-        ready = self.prepare()
+        ready = self.prepare(None if self._retrain else self._resumed)
         policy, ready = self._policy(ready)
+        prints = self._prints(ready, policy)
         folder = self._folder()
         for line in plan.lines(self.recipe, ready.splits, ready.train, ready.test, policy):
             self.console.say(line)
@@ -140,14 +152,15 @@ class Run:
         error: BaseException | None = None
         try:
             if self.is_main:
-                self._describe(folder, ready)
+                self._describe(folder, ready, policy)
                 self._audit(folder, ready, policy)
                 hook.polo_run_started(run=folder.path, recipe=self.resolved.tree)
             trackers = ready.composer.trackers() if self.is_main else []
             try:
-                Stages(
-                    self.resolved, self._plugins, self._accelerator, self.console, folder, ready, policy, trackers
-                ).train_all()
+                stages = self._stages(folder, ready, policy, trackers)
+                if self._retrain:
+                    stages.forget_changed(prints)
+                stages.train_all(prints)
             finally:
                 for tracker in trackers:
                     tracker.close()
@@ -167,6 +180,19 @@ class Run:
             folder.release()
         return folder, results
 
+    def _stages(self, folder: RunFolder, ready: Prepared, policy: Policy, trackers: Sequence[Tracker] = ()) -> Stages:
+        return Stages(self.resolved, self._plugins, self._accelerator, self.console, folder, ready, policy, trackers)
+
+    def _prints(self, ready: Prepared, policy: Policy) -> dict[str, Print]:
+        """What the stages are made from; a run that goes on must have begun with the same."""
+        run = self._resumed
+        stages = self._stages(run or RunFolder(Path()), ready, policy)
+        prints = stages.prints()
+        if run is not None and not self._retrain:
+            same_base(run.path, policy)
+            stages.compare(run, prints)
+        return prints
+
     def _folder(self) -> RunFolder:
         if self._resumed is not None:
             folder = self._resumed
@@ -179,15 +205,20 @@ class Run:
             folder.claim()
         return folder
 
-    def _describe(self, folder: RunFolder, ready: Prepared) -> None:
+    def _describe(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
         """Everything about the run that is known before it starts; of one that goes on, only what may be new."""
         processes = {"count": self._accelerator.num_processes, "sharded": self._shard}
         path = folder.path / "provenance.json"
+        if isinstance(policy, Based):
+            policy.keep_base(folder.base)
+        began: dict[str, Any] = {}
         if self._resumed is not None:
             began = json.loads(path.read_text("utf-8"))
             now = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "processes": processes}
-            write_json(path, {**began, "continued": [*began.get("continued", []), now]})
-            return
+            began = {**began, "continued": [*began.get("continued", []), now]}
+            if not self._retrain:
+                write_json(path, began)
+                return
         write_bytes(folder.path / "recipe.yaml", self.resolved.text.encode())
         facts = {
             **provenance.gather(self._plugins),
@@ -196,10 +227,13 @@ class Run:
             "overrides": self.resolved.overrides,
             "data": {"name": ready.splits.name, "form": ready.splits.form, "fingerprint": ready.splits.fingerprint,
                      "licence": ready.splits.licence, "notes": dict(ready.splits.notes)},
+            "base": {"sha256": base_of(policy)},
             "protocol": protocol_of(self.recipe, ready),
             "seed": self.recipe.seed,
             "processes": processes,
         }  # fmt: skip
+        if began:  # what is trained again is of today, what stays was compared with today
+            facts |= {key: began[key] for key in ("started", "continued", "processes") if key in began}
         write_json(path, facts)
         write_bytes(folder.path / "resolved.yaml", to_yaml(self.resolved).encode())  # last: from here on it can go on
 
@@ -234,7 +268,8 @@ class Run:
 
     def evaluate_again(self, folder: RunFolder) -> dict[str, Any]:
         """``polo eval``: the systems of a finished run under this (perhaps changed) evaluation."""
-        policy, ready = self._policy(self.prepare())
+        policy, ready = self._policy(self.prepare(folder))
+        same_base(folder.path, policy)
         return self._assess(folder, ready, policy)
 
     @contextlib.contextmanager

@@ -22,10 +22,12 @@ from polo.plugin.load import Plugins
 from polo.protocols import Policy, Tracker
 from polo.recipe.model import Resolved
 from polo.run.compose import Heads, cache_dir
+from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
-from polo.run.stagecache import stage_fingerprint
 from polo.store.files import damage, whole_folder
+from polo.store.provenance import base_of
 from polo.store.runfolder import RunFolder
+from polo.train.checkpoint import of_stage
 from polo.train.loop import Job, train
 from polo.train.step import Objective
 
@@ -43,8 +45,37 @@ class Stages:
     policy: Policy
     trackers: Sequence[Tracker]
 
-    def train_all(self) -> None:
-        """Trains stage after stage; each is taken from the run, from the cache, or trained."""
+    def prints(self) -> dict[str, Print]:
+        """What every stage is made from; nothing is trained or written for it."""
+        weights = {name: digest(value) for name, value in self._given().items()}
+        data = self.ready.splits.fingerprint
+        return stage_prints(self.resolved, self.ready.composer, data, self.policy, weights, __name__)
+
+    def compare(self, folder: RunFolder, prints: Mapping[str, Print]) -> None:
+        """Refuses to go on in a run whose stages were made from something else."""
+        refuse_changed(folder.path, prints, {name: self._begun(folder, name) for name in prints})
+
+    def forget_changed(self, prints: Mapping[str, Print]) -> list[str]:
+        """Removes stages that were made from something else, so that they are trained again; their names."""
+        kept = kept_prints(self.folder.path)
+        old = [n for n in prints if self._begun(self.folder, n) and changed(kept.get(n), prints[n])]
+        if self.accelerator.is_main_process:
+            for name in old:
+                self.console.say(
+                    f"{name}: made again after a change of: {'; '.join(changed(kept.get(name), prints[name]))}"
+                )
+                for place in (self.folder.stage(name), *of_stage(self.folder.checkpoints, name)):
+                    shutil.rmtree(place, ignore_errors=True)
+            if old:
+                shutil.rmtree(self.folder.final, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        return old
+
+    def _begun(self, folder: RunFolder, name: str) -> bool:
+        return folder.stage(name).is_dir() or bool(of_stage(folder.checkpoints, name))
+
+    def _given(self) -> dict[str, Weights]:
+        """The weights that are there before the first stage: the base, and the reference if it is a folder."""
         reference = self.resolved.recipe.reference
         weights: dict[str, Weights] = {"base": snapshot(self.policy.module)}
         if reference not in ("base", "none", *self.resolved.recipe.stages):
@@ -52,15 +83,21 @@ class Stages:
                 self.policy.load(Path(reference))
             weights[reference] = snapshot(self.policy.module)
             restore(self.policy.module, weights["base"])
-        previous, before = "base", ""
+        return weights
+
+    def train_all(self, prints: Mapping[str, Print]) -> None:
+        """Trains stage after stage; each is taken from the run, from the cache, or trained."""
+        reference = self.resolved.recipe.reference
+        weights = self._given()
+        previous = "base"
         for name in self.resolved.recipe.stages:
             heads = self.ready.heads[name]
             frozen = weights.get(reference) if heads.needs_reference else None
-            parts = (heads.loss, heads.sampler, heads.beta)
-            before = stage_fingerprint(self.resolved, self.ready.splits, self.policy, name, parts, before, frozen)
-            if not self._taken(name, before):
+            if self.accelerator.is_main_process:
+                keep_print(self.folder.path, name, prints[name])
+            if not self._taken(name, prints[name].fingerprint):
                 self._train(name, heads, frozen, previous == reference)
-                self._keep(name, before)
+                self._keep(name, prints[name].fingerprint)
             if reference == name:
                 weights[name] = snapshot(self.policy.module)
             previous = name
@@ -96,17 +133,21 @@ class Stages:
         self.accelerator.wait_for_everyone()
 
     def _write(self, name: str, cached: Path) -> None:
-        for place in (self.folder.stage(name), cached):
-            if place == cached and damage(cached) is None:
-                continue  # a run beside this one was first; others may be reading it
-            with whole_folder(place) as temporary:
-                (temporary / "policy").mkdir()
-                self.policy.save(temporary / "policy")
+        with whole_folder(self.folder.stage(name)) as temporary:
+            (temporary / "policy").mkdir()
+            self.policy.save(temporary / "policy")
+        if damage(cached) is None:
+            return  # a run beside this one was first; others may be reading it
+        with whole_folder(cached, manifest=False) as temporary:  # saved for a run, it names the base of any run
+            shutil.copytree(self.folder.stage(name), temporary, dirs_exist_ok=True)
 
     def _train(self, name: str, heads: Heads, frozen: Weights | None, starts_at_reference: bool) -> None:
         stage = self.resolved.recipe.stages[name]
         precision = str(self.accelerator.mixed_precision)
-        header = cache_header(self.policy, digest(frozen) if frozen is not None else "", precision)
+        code = scoring_code(self.ready.composer, self.resolved.recipe.policy, Reference.__module__)
+        header = cache_header(
+            self.policy, digest(frozen) if frozen is not None else "", precision, base_of(self.policy), code
+        )
         cache = ScoreCache(
             cache_folder(cache_dir(), header), header, self.console.say, rank=self.accelerator.process_index
         )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
+import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from polo.errors import InputError, PoloError
 from polo.plugin.load import Plugins
+from polo.protocols import Based, Policy
 
 #: distributions whose versions can change a number
 WATCHED = (
@@ -42,19 +42,32 @@ def versions() -> dict[str, str]:
     return found
 
 
-def source_hash(packages: Iterable[str]) -> str:
-    """sha256 over the Python files of imported packages (or modules); changes when any of their code does."""
-    files: set[Path] = set()
-    for name in packages:
-        module = sys.modules.get(name) or importlib.import_module(name)
-        for place in getattr(module, "__path__", []):
-            files.update(Path(place).rglob("*.py"))
-        if module.__file__ and not hasattr(module, "__path__"):
-            files.add(Path(module.__file__))
-    sha = hashlib.sha256()
-    for file in sorted(files):
-        sha.update(file.name.encode() + file.read_bytes())
-    return sha.hexdigest()
+def base_of(policy: Policy) -> str:
+    """sha256 of the policy's base; empty for a policy without one."""
+    return policy.base_hash() if isinstance(policy, Based) else ""
+
+
+def same_base(run: Path, policy: Policy) -> None:
+    """A run's adapters mean nothing on another base.
+
+    Raises:
+        InputError: the policy stands on another base than the run began with.
+    """
+    try:
+        began = json.loads((run / "provenance.json").read_text("utf-8"))["base"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PoloError(
+            f"provenance.json does not say which base the run began with: {error}",
+            where=str(run),
+            fix="restore the file, or start a new run",
+        ) from error
+    now = base_of(policy)
+    if began != now:
+        raise InputError(
+            f"the base model is not the one that this run began with: sha256 {began or 'of none'} then, {now} now",
+            where=str(run),
+            fix="bring the first base back (a made one is in the run's folder `base`), or start a new run",
+        )
 
 
 def _git() -> dict[str, Any]:

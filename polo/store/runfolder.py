@@ -23,7 +23,8 @@ class RunFolder:
     """Paths of a run and its metric log.
 
     Layout: ``recipe.yaml`` as given, ``resolved.yaml``, ``provenance.json``, ``metrics.jsonl``, ``checkpoints/``,
-    ``stages/NAME/`` (weights at the end of each stage), ``final/``, ``eval/``, ``results.json``.
+    ``fingerprints.json`` (what each stage is made from), ``stages/NAME/`` (weights at its end), ``base/`` (a base that
+    was made), ``final/``, ``eval/``, ``results.json``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,6 +132,11 @@ class RunFolder:
     def final(self) -> Path:
         return self.path / "final"
 
+    @property
+    def base(self) -> Path:
+        """Where a base is kept that nobody could have by name."""
+        return self.path / "base"
+
     def stage(self, name: str) -> Path:
         return self.path / "stages" / name
 
@@ -171,6 +177,11 @@ class RunFolder:
         # compared as bytes: half a line that a crash left must go too, or the next line would be glued to it
         if path.is_file() and kept != path.read_bytes():
             write_bytes(path, kept)
+
+
+def base_beside(run: RunFolder | None) -> Path | None:
+    """The base that a run keeps, if it keeps one."""
+    return run.base if run is not None and run.base.is_dir() else None
 
 
 def _no_folder(path: Path, error: OSError) -> InputError:

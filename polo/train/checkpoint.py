@@ -101,11 +101,11 @@ def _write(
         write_json(
             place / "state.json", {"step": progress.step, "best_value": progress.best_value, "components": numbers}
         )
-    for old in _of_stage(folder.parent, folder.name.rpartition("-")[0])[:-KEPT]:
+    for old in of_stage(folder.parent, folder.name.rpartition("-")[0])[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _of_stage(checkpoints: Path, stage: str) -> list[Path]:
+def of_stage(checkpoints: Path, stage: str) -> list[Path]:
     """Checkpoints of a stage, the oldest first; those of a stage ``sft-2`` are none of ``sft``."""
     found = {
         int(step): folder
@@ -123,7 +123,7 @@ def newest(checkpoints: Path, stage: str, say: Callable[[str], None]) -> Path | 
         PoloError: there are checkpoints, and all of them are damaged.
     """
     faults = []
-    for folder in reversed(_of_stage(checkpoints, stage)):
+    for folder in reversed(of_stage(checkpoints, stage)):
         fault = damage(folder)
         if fault is None:
             return folder

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from polo.console import Console
 from polo.data import Rows
 from polo.errors import PoloError
+from polo.evaluate.significance import interval
 from polo.model.scoring import preference_accuracy, score_lists
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
@@ -30,6 +31,8 @@ from polo.train.step import Objective, Stepper
 
 #: nats by which policy and reference may differ before the first step, where they are the same weights
 START_TOLERANCE = 0.05
+#: resamples of an interval that is drawn, not tested: its ends are off by a few per cent of its width
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,18 @@ def steps_of(stage: Stage, rows: int) -> int:
     return stage.steps or max(1, round((stage.epochs or 0) * math.ceil(rows / stage.batch)))
 
 
+def validation_steps(stage: Stage, total: int) -> range:
+    """Steps after which a stage of ``total`` steps is measured, besides the last; a tenth of it apart by default.
+
+    Example:
+        >>> from polo.plugin.component import Choice
+        >>> list(validation_steps(Stage(loss=Choice("loss", "sft"), steps=25, lr=1.0), 25))
+        [0, 3, 6, 9, 12, 15, 18, 21, 24]
+    """
+    every = math.ceil(total / 10) if stage.validate.every is None else stage.validate.every
+    return range(0, total, every or total)
+
+
 def learning_rate(stage: Stage, step: int, total: int) -> float:
     """Rate of step ``step`` (from 0): linear warm-up, then half a cosine to 0, or constant.
 
@@ -98,6 +113,7 @@ def train(job: Job) -> None:
     monitor = Monitor(policy, job.objective, stepper, job.validation)
     parts = [*job.objective.parts, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
+    measured = validation_steps(stage, total)
     progress = checkpoint.Progress()
     found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
     if found is not None:
@@ -127,7 +143,7 @@ def train(job: Job) -> None:
             job.log({"stage": job.name, "step": step, "epoch": step * stage.batch / len(job.rows), **metrics})
             job.console.note(f"loss {metrics['loss']:.3f}")
             progress.step = step + 1
-            if progress.step == total or (stage.validate.every and progress.step % stage.validate.every == 0):
+            if progress.step == total or progress.step in measured:
                 _validate(job, monitor, progress, total)
             due = stage.checkpoint and progress.step % stage.checkpoint == 0 and progress.step < total
             stop = _agree(interrupt.requested, accelerator)
@@ -180,26 +196,28 @@ def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: 
     scores, _ = score_lists(job.policy, job.validation, job.validation.candidates, 2 * job.stage.tokens_per_pass)
     ranked = Ranked.of(job.validation, scores)
     hits = np.where(ranked.above == 0, 1.0 / (ranked.tied + 1), 0.0)
-    hit = hits.mean()
+    hit, low, high = interval(hits, job.validation.user, resamples=RESAMPLES)
     watched = monitor.look(scores, ranked.truth, progress.step / total)
     warning = monitor.collapse(progress.step, hits, watched.get("valid/loss"))
     figures = {
-        "valid/hit_ratio@1": float(hit),
+        "valid/hit_ratio@1": hit,
         "valid/preference_accuracy": float(preference_accuracy(scores, ranked.truth).mean()),
         "valid/logps/chosen": float(np.take_along_axis(scores, ranked.truth[:, None], axis=1).mean()),
     }
+    if not math.isnan(low):
+        figures |= {"valid/hit_ratio@1/low": low, "valid/hit_ratio@1/high": high}
     if watched:
         figures |= {**watched, "valid/collapse": float(bool(warning))}
     job.log({"stage": job.name, "step": progress.step, **figures})
     if warning:
         job.console.say(f"warning: {job.name} step {progress.step:,}: {warning}", "bold yellow")
-    if progress.step in (0, total) or job.stage.validate.every:
-        job.console.say(
-            f"{job.name} step {progress.step:,}: validation HR@1 {hit:.3f}, "
-            f"preference accuracy {figures['valid/preference_accuracy']:.3f} ({len(job.validation):,} rows)"
-        )
+    between = "" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"
+    job.console.say(
+        f"{job.name} step {progress.step:,}: validation HR@1 {hit:.3f}{between}, "
+        f"preference accuracy {figures['valid/preference_accuracy']:.3f} ({len(job.validation):,} rows)"
+    )
     if job.stage.select == "best_valid" and (progress.best_value is None or hit > progress.best_value):
-        progress.best_value, progress.best = float(hit), snapshot(job.policy.module)
+        progress.best_value, progress.best = hit, snapshot(job.policy.module)
 
 
 def _check_start(job: Job, stepper: Stepper) -> None:

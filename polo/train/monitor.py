@@ -28,8 +28,9 @@ ROWS: Final = 128
 #: a negative is at the boundary if the policy puts it above the chosen one with odds of at least 1 to 9
 #: (sigmoid(s_negative - s_chosen) >= 0.1), else it is easy
 BOUNDARY_NATS: Final = math.log(9)
-#: hits must have fallen by this many standard errors of the rows' differences, and by this much
-ERRORS: Final = 2.0
+#: hits must have fallen by this many standard errors of the rows' differences, and by this much. Three, because the
+#: best of about ten looks is compared with each later one; at two, every second stage that only wavers would be called
+ERRORS: Final = 3.0
 FALL: Final = 0.01
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,16 @@ def test_a_recipe_and_its_data_alone_get_the_same_verdicts(polo: Run) -> None:
     assert json.loads(of_data) == json.loads(of_recipe)
 
 
+def test_a_profile_is_taken_as_by_run(polo: Run, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    text = (Path("recipes") / "quickstart.yaml").read_text()
+    recipe.write_text(f"{text}\nprofiles:\n  short: {{candidates: {{n: 5000}}}}\n")
+    assert polo("audit", str(recipe), "data.users=60", "data.items=200", "--profile", "none")[0] == 0
+    code, _, err = polo("audit", str(recipe), "data.users=60", "data.items=200", "--profile", "short")
+    assert code == 2
+    assert "fewer candidates than asked" in err
+
+
 def test_strict_ends_with_three_where_a_check_fails(polo: Run) -> None:
     path = real_data("lastfm-hetrec")
     words = ("audit", "lastfm", f"data.path={path}")
@@ -58,6 +69,7 @@ def test_strict_ends_with_three_where_a_check_fails(polo: Run) -> None:
         (["nothing_such"], "neither a recipe nor a data source"),
         (["demo", "data.userz=3"], "users"),
         (["demo", "candidates.negatives=file"], "no candidate lists"),
+        (["demo", "--profile", "short"], "no profile 'short'"),
         (["demo", "data.users=60", "candidates.n=5000"], "fewer candidates than asked"),
     ],
 )

@@ -280,6 +280,21 @@ def test_describe_shows_required_options_and_finds_bare_and_plural_names(polo):
     assert "did you mean 'toy_loss'?" in err
 
 
+def test_describe_shows_what_a_mapping_inside_an_option_holds(polo):
+    _, out, _ = polo("describe", "loss/sum")
+    rows = [" ".join(line.split()) for line in out.splitlines()]
+    assert "of[].loss a loss required" in rows
+    assert "of[].weight a number > 0 1.0 factor of this part" in rows
+    assert not any(row.startswith("of[].loss.") for row in rows), "a component's options are its own"
+    (term,) = parse(out[out.index("\nloss:") :], "out").plain()["loss"]["of"]
+    assert term["loss"]["use"] in [item["name"] for item in json.loads(polo("ls", "losses", "--json")[1])]
+    (option,) = json.loads(polo("describe", "loss/sum", "--json")[1])["options"]
+    assert [item["name"] for item in option["options"]] == ["loss", "weight"]
+    assert "lora.r a whole number >= 1 8 rank of each adapter" in [
+        " ".join(line.split()) for line in polo("describe", "policy/causal_lm")[1].splitlines()
+    ]
+
+
 def test_the_schema_covers_components_and_says_what_the_loader_says(polo, tmp_path):
     code, out, _ = polo("schema", "--plugin", TOY)
     assert code == 0
@@ -388,3 +403,10 @@ def test_commands_that_are_not_there_are_not_listed(monkeypatch):
     group = Commands(name="polo")
     assert group.list_commands(None) == ["ls"]
     assert group.get_command(None, "gone") is None
+
+
+def test_advice_on_going_on_has_one_word(polo):
+    """Messages name ``--resume``; ``--continue`` is said where that option itself is declared, nowhere else."""
+    said = [path.name for path in Path("polo").rglob("*.py") if "--continue" in path.read_text("utf-8")]
+    assert said == ["run.py"]
+    assert "--resume with the newest" in " ".join(polo("run", "--help")[1].split())

@@ -84,6 +84,21 @@ def test_it_warns_where_the_loss_falls_while_hits_fall(hits: np.ndarray, loss: f
         assert "0.600 to 0.300" in said
 
 
+def test_a_stage_that_only_wavers_is_seldom_called_a_collapse() -> None:
+    """Eleven looks at 400 rows whose true hit ratio stays where it is: about one stage in twenty, not every second."""
+    called = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        watch, _ = monitor(Logistic())
+        start = (rng.random(400) < 0.6).astype(float)
+        told = False
+        for look in range(11):
+            hits = np.where(rng.random(400) < 0.1, rng.random(400) < 0.6, start).astype(float)
+            told |= watch.collapse(look, hits, 1 - look / 20) is not None
+        called += told
+    assert called <= 20
+
+
 def test_the_best_point_is_remembered_in_a_checkpoint() -> None:
     """A stage that goes on warns against the best point of all its steps, not of those since it went on."""
     watch, _ = monitor(Logistic())

@@ -101,6 +101,48 @@ def test_going_on_after_a_crash_gives_the_same_weights_and_metrics(tmp_path: Pat
     assert log.metrics() == cut.metrics()
 
 
+@pytest.mark.parametrize(
+    ("steps", "validate", "measured"),
+    [
+        (12, Validate(), [0, 2, 4, 6, 8, 10, 12]),
+        (30, Validate(), [0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30]),
+        (3, Validate(), [0, 1, 2, 3]),
+        (12, Validate(every=5), [0, 5, 10, 12]),
+        (12, Validate(every=0), [0, 12]),
+    ],
+)
+def test_a_stage_is_measured_every_tenth_of_it_unless_told_otherwise(
+    tmp_path: Path, steps: int, validate: Validate, measured: list[int]
+) -> None:
+    made, log = job(tmp_path, stage_of(steps=steps, validate=validate))
+    train(made)
+    lines = [line for line in log.metrics() if "valid/hit_ratio@1" in line]
+    assert [line["step"] for line in lines] == measured
+    for line in lines:
+        assert line["valid/hit_ratio@1/low"] <= line["valid/hit_ratio@1"] <= line["valid/hit_ratio@1/high"]
+
+
+def test_measuring_more_often_changes_no_weight(tmp_path: Path) -> None:
+    often, _ = job(tmp_path / "often", stage_of())
+    seldom, _ = job(tmp_path / "seldom", stage_of(validate=Validate(every=0)))
+    train(often)
+    train(seldom)
+    assert digest(snapshot(often.policy.module)) == digest(snapshot(seldom.policy.module))
+
+
+def test_going_on_is_exact_with_the_default_measurements_too(tmp_path: Path) -> None:
+    stage = stage_of(select="best_valid", checkpoint=3)
+    whole, log = job(tmp_path / "whole", stage)
+    train(whole)
+    first, _ = job(tmp_path / "cut", stage, crash_at=7)
+    with pytest.raises(Crash):
+        train(first)
+    second, cut = job(tmp_path / "cut", stage)
+    train(second)
+    assert digest(snapshot(whole.policy.module)) == digest(snapshot(second.policy.module))
+    assert log.metrics() == cut.metrics()
+
+
 def test_best_valid_survives_a_crash_and_hands_on_the_best_weights(tmp_path: Path) -> None:
     stage = stage_of(validate=Validate(every=2), select="best_valid", lr=0.5)
     whole, log = job(tmp_path / "whole", stage)

@@ -166,7 +166,8 @@ def test_a_sharded_run_leaves_the_files_of_one_process_and_says_how_it_was_sprea
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
 def test_final_of_a_sharded_run_loads_in_plain_peft(place: Path, sharded: Path) -> None:
     config = json.loads((sharded / "final" / "adapter_config.json").read_text())
-    base = AutoModelForCausalLM.from_pretrained(config["base_model_name_or_path"])
+    assert config["base_model_name_or_path"] == "../base"
+    base = AutoModelForCausalLM.from_pretrained(str(sharded / "base"))
     model = PeftModel.from_pretrained(base, str(sharded / "final"))
     assert sum("lora_" in name for name, _ in model.named_parameters()) == len(weights(sharded))
 

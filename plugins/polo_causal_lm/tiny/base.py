@@ -21,10 +21,15 @@ from polo_causal_lm.tiny.tokenizer import train_tokenizer
 from polo_causal_lm.tiny.train import make_model, train
 from polo_causal_lm.tiny.windows import Words
 
-#: part of the fingerprint: raise it when the same options make another model
-_VERSION = 1
 #: position ids that the model can represent; rotary embeddings cost nothing
 _LONGEST = 2048
+
+
+def _code() -> str:
+    """Hash of what makes the model: this package, and the words of prompts."""
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), here.parent / "template.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 class TinyLM:
@@ -50,7 +55,7 @@ class TinyLM:
         self._template = template
 
     def fingerprint(self) -> str:
-        parts = [_VERSION, asdict(self.options), asdict(self._template), self._splits().fingerprint, self.context.seed]
+        parts = [_code(), asdict(self.options), asdict(self._template), self._splits().fingerprint, self.context.seed]
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def path(self) -> Path:

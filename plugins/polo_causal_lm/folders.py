@@ -1,0 +1,81 @@
+"""The files of a base model: their hash, and a second place for them. Knows bytes; knows no model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+#: endings of what makes a model: config, weights, tokenizer
+_ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS and path.is_file())
+
+
+def folder_hash(folder: Path, cache: Path | None = None) -> str:
+    """sha256 over names and bytes of a model's config, weights and tokenizer.
+
+    Args:
+        folder: where the files lie; no part of the hash.
+        cache: folder in which each file's hash is remembered by path, size and time of change; ``None`` reads all anew.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as d:
+        ...     _ = Path(d, "config.json").write_text("{}")
+        ...     len(folder_hash(Path(d)))
+        64
+    """
+    whole = hashlib.sha256()
+    for path in _files(folder):
+        whole.update(f"{path.name}\0{_hash(path, cache)}\0".encode())
+    return whole.hexdigest()
+
+
+def _hash(path: Path, cache: Path | None) -> str:
+    if cache is None:
+        return _read(path)
+    found = path.stat()
+    told = [str(path.resolve()), found.st_size, found.st_mtime_ns, found.st_ino]
+    place = cache / "hashes" / hashlib.sha256(told[0].encode()).hexdigest()[:32]
+    try:
+        known = json.loads(place.read_text("utf-8"))
+        if known[:-1] == told:
+            return str(known[-1])
+    except (OSError, ValueError, TypeError):
+        pass
+    digest = _read(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".")
+    with os.fdopen(handle, "w") as file:
+        json.dump([*told, digest], file)
+    Path(name).replace(place)
+    return digest
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def keep(source: Path, folder: Path) -> None:
+    """The model's files in ``folder`` too, by hard links, else as copies; what stood there is replaced."""
+    if folder.is_dir() and (folder.samefile(source) or folder_hash(folder) == folder_hash(source)):
+        return
+    work = Path(tempfile.mkdtemp(prefix=".tmp-base-", dir=folder.parent))
+    try:
+        work.chmod(0o755)
+        for path in _files(source):
+            try:
+                (work / path.name).hardlink_to(path.resolve())
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(path, work / path.name)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
