@@ -1,6 +1,6 @@
 """The stages of a run, one after the other: each is taken from the run, from the cache, or trained.
 
-Knows references, fingerprints and where weights are kept. The loop itself is in ``stage.py``.
+Knows references, fingerprints and where weights are kept. The loop itself is in ``train/loop.py``.
 """
 
 from __future__ import annotations

@@ -282,7 +282,8 @@ def test_listing_and_checking_load_no_torch():
 
 
 @pytest.mark.parametrize(
-    "module", ["options", "fields", "catalogue", "plugins", "hooks", "recipe", "recipe.loading", "cli"]
+    "module",
+    ["recipe.options", "recipe.fields", "plugin.catalogue", "plugin.load", "plugin.hookspecs", "recipe.loading", "cli"],
 )
 def test_every_module_can_be_imported_first(module):
     subprocess.run([sys.executable, "-c", f"import polo.{module}"], check=True, capture_output=True)

@@ -66,7 +66,7 @@ def test_an_edited_inner_sampler_trains_again_and_a_finished_run_refuses_to_mix(
 
 def test_what_only_watches_is_no_part_of_the_code_that_decides_weights() -> None:
     found = {name.rpartition(".")[2] for name in training_code().of("polo.run.stages", "polo-rec")}
-    assert {"step", "passes", "stage", "reference", "candidates", "scores", "data", "randomness"} <= found
+    assert {"step", "passes", "loop", "reference", "candidates", "scores", "data", "randomness"} <= found
     assert not found & {"console", "errors", "report", "cli", "files", "runfolder", "words", "fingerprint"}
 
 
