@@ -15,25 +15,64 @@ __version__ = "0.1.0"
 PLUGIN_API = 1
 
 _PUBLIC = {
+    "Advises": "polo.protocols",
+    "AfterStep": "polo.protocols",
+    "Applies": "polo.protocols",
+    "AtZero": "polo.protocols",
+    "Audit": "polo.protocols",
     "Audited": "polo.protocols",
-    "Choice": "polo.plugin.component",
+    "Base": "polo.protocols",
+    "Based": "polo.protocols",
+    "Baseline": "polo.protocols",
+    "BeforeStep": "polo.protocols",
+    "Beta": "polo.protocols",
+    "Choice": "polo.protocols",
+    "Chooses": "polo.protocols",
     "Component": "polo.plugin.component",
-    "Context": "polo.plugin.component",
+    "Context": "polo.protocols",
+    "DataSource": "polo.protocols",
     "Draw": "polo.scores",
+    "Drawing": "polo.protocols",
+    "Evaluator": "polo.protocols",
     "Finding": "polo.protocols",
+    "Fits": "polo.protocols",
+    "FloatArray": "polo.data",
+    "Foresees": "polo.protocols",
+    "Generates": "polo.protocols",
+    "Gift": "polo.protocols",
+    "Giving": "polo.protocols",
+    "InParts": "polo.protocols",
     "InputError": "polo.errors",
+    "IntArray": "polo.data",
     "ItemTable": "polo.data",
     "Known": "polo.data",
+    "Labelled": "polo.protocols",
+    "Loss": "polo.protocols",
+    "Need": "polo.protocols",
+    "Needing": "polo.protocols",
     "PAD": "polo.data",
+    "Peek": "polo.protocols",
+    "Policy": "polo.protocols",
     "PoloError": "polo.errors",
     "Ranked": "polo.protocols",
     "Ref": "polo.plugin.component",
+    "Refresh": "polo.protocols",
+    "Reports": "polo.protocols",
     "RowRandom": "polo.randomness",
     "Rows": "polo.data",
+    "Sampler": "polo.protocols",
     "SamplerWrapper": "polo.plugin.wrapping",
+    "Scorer": "polo.protocols",
     "Scores": "polo.scores",
+    "ScoresMany": "polo.protocols",
     "Sequences": "polo.data",
     "Splits": "polo.data",
+    "Stateful": "polo.protocols",
+    "Together": "polo.protocols",
+    "Totals": "polo.protocols",
+    "Tracker": "polo.protocols",
+    "Trouble": "polo.protocols",
+    "Writes": "polo.protocols",
     "draw_distinct": "polo.candidates",
     "hookimpl": "polo.plugin.hookspecs",
     "seed_of": "polo.randomness",
@@ -44,6 +83,8 @@ __all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
 if TYPE_CHECKING:
     from polo.candidates import draw_distinct as draw_distinct
     from polo.data import PAD as PAD
+    from polo.data import FloatArray as FloatArray
+    from polo.data import IntArray as IntArray
     from polo.data import ItemTable as ItemTable
     from polo.data import Known as Known
     from polo.data import Rows as Rows
@@ -51,15 +92,52 @@ if TYPE_CHECKING:
     from polo.data import Splits as Splits
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
-    from polo.plugin.component import Choice as Choice
     from polo.plugin.component import Component as Component
-    from polo.plugin.component import Context as Context
     from polo.plugin.component import Ref as Ref
     from polo.plugin.hookspecs import hookimpl as hookimpl
     from polo.plugin.wrapping import SamplerWrapper as SamplerWrapper
+    from polo.protocols import Advises as Advises
+    from polo.protocols import AfterStep as AfterStep
+    from polo.protocols import Applies as Applies
+    from polo.protocols import AtZero as AtZero
+    from polo.protocols import Audit as Audit
     from polo.protocols import Audited as Audited
+    from polo.protocols import Base as Base
+    from polo.protocols import Based as Based
+    from polo.protocols import Baseline as Baseline
+    from polo.protocols import BeforeStep as BeforeStep
+    from polo.protocols import Beta as Beta
+    from polo.protocols import Choice as Choice
+    from polo.protocols import Chooses as Chooses
+    from polo.protocols import Context as Context
+    from polo.protocols import DataSource as DataSource
+    from polo.protocols import Drawing as Drawing
+    from polo.protocols import Evaluator as Evaluator
     from polo.protocols import Finding as Finding
+    from polo.protocols import Fits as Fits
+    from polo.protocols import Foresees as Foresees
+    from polo.protocols import Generates as Generates
+    from polo.protocols import Gift as Gift
+    from polo.protocols import Giving as Giving
+    from polo.protocols import InParts as InParts
+    from polo.protocols import Labelled as Labelled
+    from polo.protocols import Loss as Loss
+    from polo.protocols import Need as Need
+    from polo.protocols import Needing as Needing
+    from polo.protocols import Peek as Peek
+    from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
+    from polo.protocols import Refresh as Refresh
+    from polo.protocols import Reports as Reports
+    from polo.protocols import Sampler as Sampler
+    from polo.protocols import Scorer as Scorer
+    from polo.protocols import ScoresMany as ScoresMany
+    from polo.protocols import Stateful as Stateful
+    from polo.protocols import Together as Together
+    from polo.protocols import Totals as Totals
+    from polo.protocols import Tracker as Tracker
+    from polo.protocols import Trouble as Trouble
+    from polo.protocols import Writes as Writes
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of
     from polo.scores import Draw as Draw

@@ -14,11 +14,10 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from polo.data import Known, Rows, Splits
+from polo.data import IntArray, Known, Rows, Splits
 from polo.errors import InputError
 from polo.randomness import RowRandom
 
-IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 #: ``forbidden(at, items)``: positions ``at [m]`` into the given rows, proposed ``items [m, j]`` -> bool ``[m, j]``

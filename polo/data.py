@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 #: stands in ``history`` where a row has fewer items than the window is long
 PAD = -1

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from polo import FloatArray
 from polo.evaluate.significance import Paired, interval, paired
 
-FloatArray = npt.NDArray[np.float64]
 Record = Mapping[str, Any]
 HIT = "hit_ratio@1"
 

@@ -7,9 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from polo import Audited, Ranked, RowRandom, Rows
-
-FloatArray = npt.NDArray[np.float64]
+from polo import Audited, FloatArray, Ranked, RowRandom, Rows
 
 #: evaluated rows that an audit looks at; 2,000 rows give a share of 0.5 within +-0.02 (95 %, binomial)
 SAMPLE: Final = 2000

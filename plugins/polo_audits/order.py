@@ -10,15 +10,11 @@ import heapq
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from polo import Audited, Context, Finding, Sequences
+from polo import Audited, Context, Finding, FloatArray, IntArray, Sequences
 from polo_audits.figures import percent
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 #: neighbouring pairs that are looked at; whole sequences beyond them are left out
 _PAIRS: Final = 200_000

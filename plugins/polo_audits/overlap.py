@@ -12,11 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from polo import Audited, Context, Finding, Rows
+from polo import Audited, Context, Finding, FloatArray, IntArray, Rows
 from polo_audits.figures import hits, percent, sample, standard_errors
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 #: entries of the largest temporary array
 _ENTRIES: Final = 1 << 23

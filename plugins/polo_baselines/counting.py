@@ -8,13 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from polo import PAD, Context, Rows, Sequences, Splits
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
+from polo import PAD, Context, FloatArray, IntArray, Rows, Sequences, Splits
 
 #: how far apart two items of a training pair may stand
 WINDOW: Final = 10

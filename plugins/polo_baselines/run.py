@@ -9,11 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polo import Context, InputError, Rows, Splits
+from polo import Context, FloatArray, InputError, IntArray, Rows, Splits
 from polo_baselines.options import RunOptions
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 
 class FinishedRun:

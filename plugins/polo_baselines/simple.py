@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import Context, RowRandom, Rows, Splits
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
+from polo import Context, FloatArray, IntArray, RowRandom, Rows, Splits
 
 
 class Random:

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import Context, InputError, Rows, Splits
+from polo import Context, InputError, IntArray, Rows, Splits
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
@@ -36,7 +36,6 @@ from polo_causal_lm.options import CausalLMOptions, HubOptions
 from polo_causal_lm.template import Template
 from polo_causal_lm.text import Encoded, Texts
 
-IntArray = npt.NDArray[np.int64]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from polo import InputError, ItemTable, Rows
+from polo import InputError, IntArray, ItemTable, Rows
 from polo_causal_lm.template import Template
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

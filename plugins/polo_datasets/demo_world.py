@@ -19,13 +19,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import PAD, ItemTable, RowRandom, Sequences
+from polo import PAD, FloatArray, IntArray, ItemTable, RowRandom, Sequences
 from polo_datasets.demo_names import names
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 #: how many of the latest artists the next one depends on
 MEMORY: Final = 10

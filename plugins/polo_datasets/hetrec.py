@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import InputError
+from polo import InputError, IntArray
 from polo_datasets.files import open_text
 
 TAGS: Final = "user_taggedartists-timestamps.dat"
 ARTISTS: Final = "artists.dat"
-
-IntArray = npt.NDArray[np.int64]
 
 
 def read_artists(path: Path) -> dict[int, str]:

@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import PAD, InputError, ItemTable, Rows, Sequences, Splits
+from polo import PAD, InputError, IntArray, ItemTable, Rows, Sequences, Splits
 from polo_datasets.building import Parts, finish, pairs
 from polo_datasets.files import column, need_file, read_records
 from polo_datasets.options import RowsOptions
 from polo_datasets.titles import split_titles
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass

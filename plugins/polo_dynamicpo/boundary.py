@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, PoloError, RowRandom, SamplerWrapper, Scores
-from polo.protocols import Need
+from polo import Context, Need, PoloError, RowRandom, SamplerWrapper, Scores
 from polo_dynamicpo.clustering import top_cluster
 from polo_dynamicpo.options import BoundaryOptions
 from polo_dynamicpo.replication import require_sklearn, top_cluster_sklearn

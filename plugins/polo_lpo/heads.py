@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, Scores
-from polo.protocols import Need
+from polo import Context, Need, Scores
 from polo_lpo.options import LinearOptions, LpoOptions
 from polo_lpo.pairs import constant, linear_pairs, row_loss
 

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import Context, InputError, Ranked, Splits
+from polo import Context, FloatArray, InputError, Ranked, Splits
 from polo_metrics.options import AtK
-
-FloatArray = npt.NDArray[np.float64]
 
 #: entries of the largest temporary array
 _ENTRIES: Final = 1 << 22

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import Context, InputError, Ranked
-
-FloatArray = npt.NDArray[np.float64]
+from polo import Context, FloatArray, InputError, Ranked
 
 
 class Reward:

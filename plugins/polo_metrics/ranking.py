@@ -10,12 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import Context, Ranked
+from polo import Context, FloatArray, Ranked
 from polo_metrics.options import AtK
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def expected(ranked: Ranked, gain: FloatArray) -> FloatArray:

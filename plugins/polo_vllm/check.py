@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import PoloError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from polo import FloatArray, IntArray, PoloError
 
 #: nats: float32 sums differ by rounding (1.6e-5 on 64 users of a small model); bfloat16 by 0.11 between any two engines
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.15, "float16": 0.15}

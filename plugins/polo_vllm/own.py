@@ -7,18 +7,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from polo import InputError, PoloError, Rows
-from polo.protocols import Policy
+from polo import FloatArray, InputError, IntArray, Policy, PoloError, Rows
 from polo_vllm.model import TextPolicy, Texts
 
 T = TypeVar("T")
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 #: candidates that the policy scores at once
 _COLUMNS = 64
 

@@ -13,10 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import Context, InputError, PoloError, Rows
-from polo.protocols import Policy
+from polo import Context, FloatArray, InputError, IntArray, Policy, PoloError, Rows
 from polo_vllm import check, work
 from polo_vllm.child import INSTALL, Workers, interpreter
 from polo_vllm.cluster import events as on_cluster
@@ -30,8 +28,6 @@ from polo_vllm.worker.engine import Engine
 from polo_vllm.worker.files import JobFolder
 from polo_vllm.worker.run import work_off
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Event = Mapping[str, Any]
 _WHERE = "evaluate.scorer"
 

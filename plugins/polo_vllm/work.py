@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from polo import Rows
+from polo import IntArray, Rows
 from polo_vllm.model import TextPolicy
 from polo_vllm.worker.files import JobFolder
 
-IntArray = npt.NDArray[np.int64]
 Record = tuple[int, list[int], list[int]]
 
 

@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polo.data import Rows
+from polo.data import FloatArray, IntArray, Rows
 from polo.evaluate.significance import interval, paired
 from polo.model.scoring import preference_accuracy
 from polo.protocols import Evaluator, Ranked, Totals
 from polo.store.files import whole_file
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: the system whose differences to all others are tested
 MODEL = "model"

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from polo.data import PAD, ItemTable, Rows
+from polo.data import PAD, FloatArray, IntArray, ItemTable, Rows
 from polo.errors import InputError, PoloError
 from polo.protocols import Chooses, Policy, Scorer
 from polo.words import listing
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 #: likeness (difflib ratio) from which on a title is taken for what was meant, and from which on it is suggested
 TAKEN: Final = 0.85

@@ -14,22 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from polo.console import Console
-from polo.data import Rows
+from polo.data import FloatArray, IntArray, Rows
 from polo.errors import PoloError
 from polo.model.scoring import CHUNK, completions
 from polo.model.weights import digest, snapshot
 from polo.protocols import Generates, Policy, Scorer
 from polo.store.files import whole_file
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: rows of a part of completions; a text takes about as long as the scores of a list
 TEXTS = CHUNK

@@ -12,8 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from polo.data import FloatArray
 
 #: entries of the largest temporary array; bounds memory, never the result
 _ENTRIES: Final = 1 << 21

@@ -9,13 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from polo.data import PAD, Rows, Splits
+from polo.data import PAD, FloatArray, IntArray, Rows, Splits
 from polo.evaluate.metrics import System
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: parts that rows are cut into by each key, at most
 PARTS: Final = 10

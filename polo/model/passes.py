@@ -7,19 +7,17 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from polo.data import IntArray
 from polo.model.sharding import agreed, is_sharded
 from polo.protocols import ScoresMany
 
 if TYPE_CHECKING:
     from polo.data import Rows
     from polo.protocols import Policy
-
-IntArray = npt.NDArray[np.int64]
 
 
 def passes(cost: IntArray, budget: int) -> list[IntArray]:

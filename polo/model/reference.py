@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from polo.data import Rows
+from polo.data import IntArray, Rows
 from polo.errors import PoloError
 from polo.model.passes import score_in_passes
 from polo.model.sharding import agreed
@@ -40,7 +40,6 @@ FORMAT = "2"
 CONTENT = "content"
 
 ScoreArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.int64]
 
 
 class ScoreCache:

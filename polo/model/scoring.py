@@ -10,15 +10,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from annotated_types import Ge
 
-from polo.data import Rows
-from polo.plugin.component import Context
-from polo.protocols import Policy
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from polo.data import FloatArray, IntArray, Rows
+from polo.protocols import Context, Policy
 
 #: rows between two movements of the progress bar
 CHUNK = 128

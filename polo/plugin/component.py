@@ -6,13 +6,11 @@ that listing a hundred plugins costs nothing) and does not know how recipes are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-if TYPE_CHECKING:
-    from polo.data import Splits
+from polo.protocols import Choice
 
 #: kind of component -> the hook that collects it
 KINDS: Mapping[str, str] = {
@@ -59,17 +57,6 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A component picked by a recipe: kind, name and validated options (an instance of its dataclass, or ``None``)."""
-
-    kind: str
-    name: str
-    options: Any = None
-    #: ``distribution/name``: which of several components of one name
-    qualified: str = ""
-
-
-@dataclass(frozen=True)
 class RefKind:
     """Marks an option's type as a reference to a component of ``kind``; made by ``Ref[kind]``."""
 
@@ -101,28 +88,3 @@ else:
             if kind not in KINDS:
                 raise TypeError(f"Ref[{kind!r}]: no such kind of component; kinds are {', '.join(KINDS)}")
             return Annotated[Choice, RefKind(kind)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """What a component may use while it is built. Later kinds see more: a loss sees ``splits``, a data source does not.
-
-    Args:
-        seed: the recipe's seed; every component derives its own randomness from it.
-        cache: folder for files that can be made again (written to a temporary name, then renamed).
-        build: turns a :class:`Choice` (the value of a ``Ref`` option) into a live object.
-        splits: the loaded data, from the policy on.
-        device: torch device name such as ``"cpu"`` or ``"cuda:0"``.
-        say: prints one line for the user (to stderr).
-        track: wraps an iterable in a progress bar: ``track(iterable, total, label)``.
-        kept: the folder in which the run keeps its base (``Based.keep_base``), if there is one already.
-    """
-
-    seed: int
-    cache: Path
-    build: Callable[[Choice], Any]
-    splits: Splits | None = None
-    device: str = "cpu"
-    say: Callable[[str], None] = field(default=lambda line: None)
-    track: Callable[..., Any] = field(default=lambda iterable, total=None, label="": iterable)
-    kept: Path | None = None

@@ -19,7 +19,8 @@ from typing import Annotated, Any, Literal
 
 import annotated_types as at
 
-from polo.plugin.component import Choice, RefKind
+from polo.plugin.component import RefKind
+from polo.protocols import Choice
 
 MISSING: Any = dataclasses.MISSING
 _LISTS = (tuple, list, Sequence, set, frozenset)

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
 
-from polo.plugin.component import Choice, Ref
+from polo.plugin.component import Ref
+from polo.protocols import Choice
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,13 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from polo.data import FloatArray
 from polo.errors import InputError
 from polo.evaluate.significance import holm, interval, paired
 from polo.report.runs import Finished
-
-FloatArray = npt.NDArray[np.float64]
 
 #: system of a run that is compared
 MODEL = "model"

@@ -12,8 +12,20 @@ from polo.console import Console
 from polo.data import Splits
 from polo.errors import InputError, Problem, RecipeError
 from polo.plugin.catalogue import Catalogue
-from polo.plugin.component import Choice, Context
-from polo.protocols import Audit, Baseline, Beta, DataSource, Evaluator, Loss, Policy, Sampler, Scorer, Tracker
+from polo.protocols import (
+    Audit,
+    Baseline,
+    Beta,
+    Choice,
+    Context,
+    DataSource,
+    Evaluator,
+    Loss,
+    Policy,
+    Sampler,
+    Scorer,
+    Tracker,
+)
 from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
 from polo.run.imports import Code

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from polo.data import PAD, ItemTable, Known, Rows, Sequences, Splits
-from polo.plugin.component import Choice, Context
+from polo.protocols import Choice, Context
 
 
 def small_splits(

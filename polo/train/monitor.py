@@ -12,16 +12,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from polo.data import Rows
+from polo.data import FloatArray, IntArray, Rows
 from polo.protocols import Policy, Stateful
 from polo.scores import Scores
 from polo.train.step import Judged, Objective, Stepper
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: validation rows that are watched; lists of 20 make 2,432 pairs of them
 ROWS: Final = 128

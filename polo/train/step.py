@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from polo.data import Rows
+from polo.data import IntArray, Rows
 from polo.errors import PoloError
 from polo.model.passes import passes, score_in_passes
 from polo.model.reference import Reference
@@ -25,8 +24,6 @@ from polo.model.sharding import agreed, exchanging, whole
 from polo.protocols import Beta, Loss, Policy, Sampler
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from polo.console import Console
 from polo.errors import PoloError
 from polo.model.weights import digest, snapshot
-from polo.plugin.component import Choice
+from polo.protocols import Choice
 from polo.recipe.model import Stage, Validate
 from polo.store.runfolder import RunFolder
 from polo.train import checkpoint

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import Audited, Choice, Context, ItemTable, Rows, Sequences, Splits
+from polo import Audited, Choice, Context, IntArray, ItemTable, Rows, Sequences, Splits
 from polo.audit.verdicts import Check, audited, check
 from polo.candidates import attach
 from polo.plugin.load import load_plugins
 from polo.recipe.model import Candidates
 from polo_datasets.building import finish, leave_last_out
-
-IntArray = npt.NDArray[np.int64]
 
 N_ITEMS, N_USERS, N = 250, 300, 10
 AUDITS = ("candidates", "false_negatives", "leakage", "order", "overlap", "overlap_file", "popularity", "text", "ties")

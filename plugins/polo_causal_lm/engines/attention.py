@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-IntArray = npt.NDArray[np.int64]
+from polo import IntArray
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from polo import IntArray
 from polo_causal_lm.text import Encoded
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
+from polo import IntArray
 
 #: stands where a title has no more tokens; token ids are never negative
 _NONE = -1

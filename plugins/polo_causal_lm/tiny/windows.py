@@ -12,11 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import Sequences
-
-IntArray = npt.NDArray[np.int64]
+from polo import IntArray, Sequences
 
 #: label of a position that predicts nothing (what cross entropy ignores)
 NO_LABEL = -100

@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, RowRandom, Scores
-from polo.protocols import Need
+from polo import Context, Need, RowRandom, Scores
 from polo_preference.noise import gumbel
 from polo_preference.options.betas import BatchDynamicOptions
 from polo_preference.running import RunningNorm

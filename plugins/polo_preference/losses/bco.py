@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, Scores
-from polo.protocols import Need
+from polo import Context, Need, Scores
 from polo_preference.options.losses import BcoOptions
 from polo_preference.running import RunningMean
 from polo_preference.tensors import REDUCE, log_ratio, mean_kept, pairs, softplus

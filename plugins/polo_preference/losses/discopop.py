@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, sigmoid
 
-from polo import Context, Scores
-from polo.protocols import Need
+from polo import Context, Need, Scores
 from polo_preference.options.losses import DiscopopOptions
 from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus
 

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, Scores
-from polo.protocols import Need
+from polo import Context, Need, Scores
 from polo_preference.tensors import log_ratio, mean_kept, pairs, softplus, where_any
 
 

@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import relu
 
-from polo import Context, Scores
-from polo.protocols import Need
+from polo import Context, Need, Scores
 from polo_preference.options.losses import DpopOptions
 from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, Scores
-from polo.protocols import Need
+from polo import Context, Need, Scores
 from polo_preference.options.losses import MppoOptions
 from polo_preference.tensors import pairs, per_token, softplus, sum_kept, where_any, wide
 

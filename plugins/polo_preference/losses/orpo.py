@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, Scores
-from polo.protocols import Need
+from polo import Context, Need, Scores
 from polo_preference.losses.sft import nll
 from polo_preference.options.losses import PairOptions
 from polo_preference.tensors import REDUCE, pairs, per_token, softplus, where_any, wide

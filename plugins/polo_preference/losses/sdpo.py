@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, PoloError, Scores
-from polo.protocols import Need
+from polo import Context, Need, PoloError, Scores
 from polo_preference.tensors import log_ratio, pairs, where_any, wide
 
 

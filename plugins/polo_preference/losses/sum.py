@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import Context, Scores
-from polo.protocols import AtZero, Loss, Need, Stateful
+from polo import AtZero, Context, Loss, Need, Scores, Stateful
 from polo_preference.options.losses import SumOptions
 from polo_preference.tensors import where_any
 

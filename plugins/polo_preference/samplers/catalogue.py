@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, RowRandom, Rows, Scores
-from polo.protocols import Peek
+from polo import Context, Draw, Peek, RowRandom, Rows, Scores
 from polo_preference.options.samplers import CatalogueOptions
 from polo_preference.samplers.pool import all_but, catalogue_only, forbidden, splits_of
 

@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, InputError, RowRandom, Rows, SamplerWrapper, Scores
-from polo.protocols import Peek
+from polo import Context, Draw, InputError, Peek, RowRandom, Rows, SamplerWrapper, Scores
 from polo_preference.options.samplers import DnsOptions
 from polo_preference.samplers.hard import top
 

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, RowRandom, Rows, Scores
-from polo.protocols import Gift, Peek
+from polo import Context, Draw, Gift, Peek, RowRandom, Rows, Scores
 from polo_preference.options.samplers import InBatchOptions
 from polo_preference.samplers.pool import catalogue_only, forbidden, splits_of
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from polo import Context, Draw, RowRandom, Rows, SamplerWrapper
-from polo.protocols import Peek
+from polo import Context, Draw, Peek, RowRandom, Rows, SamplerWrapper
 from polo_preference.options.samplers import NoisyOptions
 from polo_preference.samplers.pool import IntArray, catalogue_only, splits_of
 

@@ -10,9 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from polo import Context, Known, PoloError, RowRandom, Rows, Splits
+from polo import Context, IntArray, Known, PoloError, RowRandom, Rows, Splits
 
-IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 

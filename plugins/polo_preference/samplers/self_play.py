@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, RowRandom, Rows, SamplerWrapper, Scores
-from polo.protocols import Peek
+from polo import Context, Draw, Peek, RowRandom, Rows, SamplerWrapper, Scores
 from polo_preference.noise import gumbel
 from polo_preference.options.samplers import SelfPlayOptions
 from polo_preference.samplers.hard import top

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, PoloError, RowRandom, Rows, Scores, draw_distinct
-from polo.protocols import Peek
+from polo import Context, Draw, Peek, PoloError, RowRandom, Rows, Scores, draw_distinct
 from polo_preference.options.samplers import UniformOptions
 from polo_preference.samplers.pool import BoolArray, IntArray, catalogue_only, forbidden, splits_of, stream
 

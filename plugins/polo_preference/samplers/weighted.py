@@ -8,10 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from polo import RowRandom
+from polo import FloatArray, IntArray, RowRandom
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 #: entries of the largest temporary array; bounds memory, never the result

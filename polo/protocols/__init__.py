@@ -1,0 +1,52 @@
+"""What each kind of component must offer, a file for each kind. The engine calls these and nothing else.
+
+Structural types: a plugin does not inherit from them, it only has the same methods. Shapes: B rows in a pass, K drawn
+negatives, n = 1 + K scored items (or the length of a candidate list). ``progress`` runs from 0 to 1 over a stage.
+"""
+
+from __future__ import annotations
+
+from polo.protocols.auditing import Audit as Audit
+from polo.protocols.auditing import Audited as Audited
+from polo.protocols.auditing import Finding as Finding
+from polo.protocols.base import Base as Base
+from polo.protocols.context import Choice as Choice
+from polo.protocols.context import Context as Context
+from polo.protocols.data import DataSource as DataSource
+from polo.protocols.evaluation import Applies as Applies
+from polo.protocols.evaluation import Baseline as Baseline
+from polo.protocols.evaluation import Evaluator as Evaluator
+from polo.protocols.evaluation import Labelled as Labelled
+from polo.protocols.evaluation import Ranked as Ranked
+from polo.protocols.evaluation import Totals as Totals
+from polo.protocols.policy import Advises as Advises
+from polo.protocols.policy import Based as Based
+from polo.protocols.policy import Fits as Fits
+from polo.protocols.policy import Foresees as Foresees
+from polo.protocols.policy import Policy as Policy
+from polo.protocols.policy import ScoresMany as ScoresMany
+from polo.protocols.policy import Trouble as Trouble
+from polo.protocols.policy import Writes as Writes
+from polo.protocols.scoring import Chooses as Chooses
+from polo.protocols.scoring import Generates as Generates
+from polo.protocols.scoring import InParts as InParts
+from polo.protocols.scoring import Reports as Reports
+from polo.protocols.scoring import Scorer as Scorer
+from polo.protocols.scoring import Together as Together
+from polo.protocols.tracker import Tracker as Tracker
+from polo.protocols.training import AfterStep as AfterStep
+from polo.protocols.training import AtZero as AtZero
+from polo.protocols.training import BeforeStep as BeforeStep
+from polo.protocols.training import Beta as Beta
+from polo.protocols.training import Drawing as Drawing
+from polo.protocols.training import Gift as Gift
+from polo.protocols.training import Giving as Giving
+from polo.protocols.training import Loss as Loss
+from polo.protocols.training import Need as Need
+from polo.protocols.training import Needing as Needing
+from polo.protocols.training import Peek as Peek
+from polo.protocols.training import Refresh as Refresh
+from polo.protocols.training import Sampler as Sampler
+from polo.protocols.training import Stateful as Stateful
+from polo.protocols.training import gives_of as gives_of
+from polo.protocols.training import needs_of as needs_of

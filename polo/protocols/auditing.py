@@ -1,0 +1,57 @@
+"""Checks of data and protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from polo.data import IntArray, Rows, Splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """What an audit looks at: the data, and the candidate lists that a number will be measured on.
+
+    Args:
+        splits: the data set.
+        split: the split that is evaluated.
+        lists: split name -> its rows (``train`` may be a sample of very large data) with the recipe's candidate lists.
+        file_lists: split name -> its rows with the lists that the data source read; empty where it read none.
+        negatives: whether the recipe draws its lists (``uniform``) or takes those of the file.
+        n: declared length of a list.
+        title_tokens: int64 ``[n_items]`` tokens of each title with its end token, where a text policy is at hand.
+    """
+
+    splits: Splits
+    split: Literal["valid", "test"]
+    lists: Mapping[str, Rows]
+    file_lists: Mapping[str, Rows]
+    negatives: Literal["uniform", "file"]
+    n: int
+    title_tokens: IntArray | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an audit found.
+
+    Args:
+        figure: the number that was judged, ``None`` where there is nothing to measure.
+        verdict: ``ok``; ``warn`` (know this before you read a number); ``fail`` (it does not mean what it says).
+        meaning: one sentence with the figures in it.
+        fix: what to do about it; empty if there is nothing to do.
+    """
+
+    figure: float | None
+    verdict: Literal["ok", "warn", "fail"]
+    meaning: str
+    fix: str = ""
+
+
+@runtime_checkable
+class Audit(Protocol):
+    """A check of data and protocol, before any model is trained."""
+
+    def check(self, audited: Audited) -> Finding:
+        """Must be quick (seconds on 100k rows) and must not depend on anything but ``audited`` and the seed."""

@@ -1,0 +1,128 @@
+"""The model that is trained, and what it may say of itself besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from polo.data import BoolArray, IntArray, Rows
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor, nn
+
+    from polo.protocols.context import Context
+    from polo.scores import Unit
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """The model that is trained.
+
+    ``module`` holds all trainable parameters; the engine wraps it (DDP, FSDP) and puts the wrapped one back, so a
+    policy always calls ``self.module(batch)`` and does everything differentiable inside that one forward.
+    """
+
+    unit: Unit
+    module: nn.Module
+    #: which items a sampler may draw: the row's own list, or the whole catalogue
+    pool: Literal["candidates", "catalogue"]
+
+    def score(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        """Scores of ``items`` for each row; gradient flows when autograd is on."""
+
+    def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
+        """How many tokens each score sums over (ones for similarities)."""
+
+    def cost(self, rows: Rows, n: int) -> IntArray:
+        """``[B]`` tokens that scoring n items takes for each row; what ``tokens_per_pass`` is compared with."""
+
+    def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
+        """``[B]`` 16-byte keys of exactly what is computed (token ids fed), for the reference cache."""
+
+    def fingerprint(self) -> str:
+        """Hash of everything but the trainable weights: base, tokenizer, prompt, dtype, engine."""
+
+    def start_stage(self, name: str) -> None:
+        """Called before each stage."""
+
+    def extra_loss(self) -> Tensor | None:
+        """A regulariser of the policy's own, added to the mean loss; ``None`` for none.
+
+        Computed outside ``module``'s forward: where weights are sharded, parameters are DTensors here.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Writes trainable weights and what is needed to load them elsewhere (PEFT form) into an existing folder."""
+
+    def load(self, folder: Path) -> None:
+        """Loads trainable weights that ``save`` wrote."""
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """A policy that cannot take every row."""
+
+    def fits(self, rows: Rows) -> BoolArray:
+        """``[B]`` which rows it can score with their titles; the others are left out, counted and named."""
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A policy that writes text."""
+
+    def generate(self, rows: Rows) -> list[str]:
+        """Greedy completions of the rows' prompts."""
+
+
+#: what may be wrong with a policy that only its own options can mend
+#: start: other scores than the reference, though both are the same weights; fit: no row can be scored
+Trouble = Literal["start", "fit"]
+
+
+@runtime_checkable
+class Advises(Protocol):
+    """A policy that knows which of its options mend what."""
+
+    def advice(self, trouble: Trouble) -> str:
+        """What a user may try, in words that complete an error message."""
+
+
+@runtime_checkable
+class Based(Protocol):
+    """A policy whose frozen part is a model on disk."""
+
+    def base_hash(self) -> str:
+        """sha256 of the bytes of the base: weights, config, tokenizer. The same wherever the base lies."""
+
+    def keep_base(self, folder: Path) -> None:
+        """The run keeps its base in ``folder``: what ``save`` writes names the base there, relative to itself.
+
+        Puts the base there if it is not, by hard links where it can. A base that others can have by name (a hub id, a
+        folder that the user gave) stays where it is, and this does nothing.
+        """
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A policy whose class can say what building it will need; ``polo run --dry-run`` shows it."""
+
+    @staticmethod
+    def foresee(options: Any, context: Context) -> Sequence[str]:
+        """Sentences on what would be downloaded or made, and what cannot be had; builds and downloads nothing.
+
+        Raises:
+            InputError: what the options name can never be used.
+        """
+
+
+@runtime_checkable
+class ScoresMany(Protocol):
+    """A policy with a way of its own to score long lists, up to the whole catalogue, where no gradient is needed."""
+
+    #: most items of a row for which ``score`` in passes is the way all the same
+    few: int
+
+    def score_many(self, rows: Rows, items: Int[Tensor, "b n"], budget: int) -> Float[Tensor, "b n"]:
+        """What ``score`` gives, without gradient, in evaluation mode, about ``budget`` tokens at a time."""

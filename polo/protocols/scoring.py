@@ -1,0 +1,58 @@
+"""Engines that score candidate lists at evaluation, and what they may do besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from polo.data import FloatArray, IntArray, Rows
+from polo.protocols.policy import Policy
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """An engine that scores candidate lists at evaluation, where the policy itself does not."""
+
+    def score(self, policy: Policy, rows: Rows, candidates: IntArray) -> tuple[FloatArray, IntArray]:
+        """Sums of log-probabilities ``[N, n]`` and how many tokens each ran over ``[N, n]``."""
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """What a scorer may do besides: write completions in the policy's place."""
+
+    def generate(self, policy: Policy, rows: Rows) -> list[str]:
+        """Greedy completions of the rows' prompts, as ``policy.generate`` would give them."""
+
+
+@runtime_checkable
+class Chooses(Protocol):
+    """What a scorer may do besides, for serving: decode one candidate instead of scoring all."""
+
+    def choose(self, policy: Policy, rows: Rows, candidates: IntArray) -> IntArray:
+        """Columns ``[N]`` of the candidates that greedy decoding arrives at when it may write nothing else; -1: none.
+
+        Not the best-scored candidate: the token that is likeliest now may lead to titles that are unlikely as a whole.
+        """
+
+
+@runtime_checkable
+class Together(Protocol):
+    """A scorer that says how it is called when there are several processes."""
+
+    #: every process calls the policy, equally often, so that weights may be sharded
+    together: bool
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A scorer that is called for some rows at a time, so that an evaluation which is killed can go on."""
+
+    part_rows: int
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """A scorer that has something to say of its last call, such as how it agreed with the policy."""
+
+    report: Mapping[str, Any] | None
