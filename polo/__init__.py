@@ -26,10 +26,10 @@ _PUBLIC = {
     "Baseline": "polo.protocols",
     "BeforeStep": "polo.protocols",
     "Beta": "polo.protocols",
-    "Choice": "polo.protocols",
+    "Choice": "polo.context",
     "Chooses": "polo.protocols",
     "Component": "polo.plugin.component",
-    "Context": "polo.protocols",
+    "Context": "polo.context",
     "DataSource": "polo.protocols",
     "Draw": "polo.scores",
     "Drawing": "polo.protocols",
@@ -82,6 +82,8 @@ __all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from polo.candidates import draw_distinct as draw_distinct
+    from polo.context import Choice as Choice
+    from polo.context import Context as Context
     from polo.data import PAD as PAD
     from polo.data import FloatArray as FloatArray
     from polo.data import IntArray as IntArray
@@ -107,9 +109,7 @@ if TYPE_CHECKING:
     from polo.protocols import Baseline as Baseline
     from polo.protocols import BeforeStep as BeforeStep
     from polo.protocols import Beta as Beta
-    from polo.protocols import Choice as Choice
     from polo.protocols import Chooses as Chooses
-    from polo.protocols import Context as Context
     from polo.protocols import DataSource as DataSource
     from polo.protocols import Drawing as Drawing
     from polo.protocols import Evaluator as Evaluator

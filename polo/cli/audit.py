@@ -86,7 +86,7 @@ def _checks(
         recipe, split = resolved.recipe, resolved.recipe.evaluate.split
 
     from polo.audit.verdicts import audited, check
-    from polo.protocols import Context
+    from polo.context import Context
     from polo.run.compose import cache_dir
 
     catalogue = plugins.catalogue

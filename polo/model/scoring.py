@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
+from polo.context import Context
 from polo.data import FloatArray, IntArray, Rows
-from polo.protocols import Context, Policy
+from polo.protocols import Policy
 
 #: rows between two movements of the progress bar
 CHUNK = 128

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from polo.protocols import Choice
+from polo.context import Choice
 
 #: kind of component -> the hook that collects it
 KINDS: Mapping[str, str] = {

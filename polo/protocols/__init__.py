@@ -10,8 +10,6 @@ from polo.protocols.auditing import Audit as Audit
 from polo.protocols.auditing import Audited as Audited
 from polo.protocols.auditing import Finding as Finding
 from polo.protocols.base import Base as Base
-from polo.protocols.context import Choice as Choice
-from polo.protocols.context import Context as Context
 from polo.protocols.data import DataSource as DataSource
 from polo.protocols.evaluation import Applies as Applies
 from polo.protocols.evaluation import Baseline as Baseline

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor, nn
 
-    from polo.protocols.context import Context
+    from polo.context import Context
     from polo.scores import Unit
 
 

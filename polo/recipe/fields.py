@@ -19,8 +19,8 @@ from typing import Annotated, Any, Literal
 
 import annotated_types as at
 
+from polo.context import Choice
 from polo.plugin.component import RefKind
-from polo.protocols import Choice
 
 MISSING: Any = dataclasses.MISSING
 _LISTS = (tuple, list, Sequence, set, frozenset)

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
 
+from polo.context import Choice
 from polo.plugin.component import Ref
-from polo.protocols import Choice
 
 
 @dataclass(frozen=True, kw_only=True)

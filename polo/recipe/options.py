@@ -18,10 +18,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
+from polo.context import Choice
 from polo.errors import InputError, PoloError, Problem
 from polo.plugin.catalogue import Catalogue
 from polo.plugin.component import RefKind
-from polo.protocols import Choice
 from polo.recipe.fields import Field, fields_of, key_of, list_of, mapping_of, peel, phrase, ref_kind, union_of
 from polo.recipe.node import Node, found
 from polo.words import did_you_mean

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polo.console import Console
+from polo.context import Choice, Context
 from polo.data import Splits
 from polo.errors import InputError, Problem, RecipeError
 from polo.plugin.catalogue import Catalogue
@@ -16,8 +17,6 @@ from polo.protocols import (
     Audit,
     Baseline,
     Beta,
-    Choice,
-    Context,
     DataSource,
     Evaluator,
     Loss,

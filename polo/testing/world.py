@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from polo.context import Choice, Context
 from polo.data import PAD, ItemTable, Known, Rows, Sequences, Splits
-from polo.protocols import Choice, Context
 
 
 def small_splits(

@@ -73,7 +73,7 @@ def validation_steps(stage: Stage, total: int) -> range:
     """Steps after which a stage of ``total`` steps is measured, besides the last; a tenth of it apart by default.
 
     Example:
-        >>> from polo.protocols import Choice
+        >>> from polo.context import Choice
         >>> list(validation_steps(Stage(loss=Choice("loss", "sft"), steps=25, lr=1.0), 25))
         [0, 3, 6, 9, 12, 15, 18, 21, 24]
     """
@@ -85,7 +85,7 @@ def learning_rate(stage: Stage, step: int, total: int) -> float:
     """Rate of step ``step`` (from 0): linear warm-up, then half a cosine to 0, or constant.
 
     Example:
-        >>> from polo.protocols import Choice
+        >>> from polo.context import Choice
         >>> s = Stage(loss=Choice("loss", "sft"), steps=10, lr=1.0, warmup=0.2)
         >>> [round(learning_rate(s, i, 10), 3) for i in (0, 1, 2, 6, 9)]
         [0.5, 1.0, 1.0, 0.5, 0.038]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from polo.console import Console
+from polo.context import Choice
 from polo.errors import PoloError
 from polo.model.weights import digest, snapshot
-from polo.protocols import Choice
 from polo.recipe.model import Stage, Validate
 from polo.store.runfolder import RunFolder
 from polo.train import checkpoint

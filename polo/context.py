@@ -1,13 +1,14 @@
-"""What a component is given when it is built: its options, and what it may use."""
+"""What a component is given when it is built: its options, and what it may use. Loads nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polo.data import Splits
+if TYPE_CHECKING:
+    from polo.data import Splits
 
 
 @dataclass(frozen=True)
