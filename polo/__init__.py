@@ -33,6 +33,7 @@ _PUBLIC = {
     "DataSource": "polo.protocols",
     "Draw": "polo.scores",
     "Drawing": "polo.protocols",
+    "Embeds": "polo.protocols",
     "Evaluator": "polo.protocols",
     "Finding": "polo.protocols",
     "Fits": "polo.protocols",
@@ -56,6 +57,7 @@ _PUBLIC = {
     "PoloError": "polo.errors",
     "Ranked": "polo.protocols",
     "Ref": "polo.plugin.component",
+    "Ragged": "polo.data",
     "Refresh": "polo.protocols",
     "Reports": "polo.protocols",
     "RowRandom": "polo.randomness",
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from polo.data import IntArray as IntArray
     from polo.data import ItemTable as ItemTable
     from polo.data import Known as Known
+    from polo.data import Ragged as Ragged
     from polo.data import Rows as Rows
     from polo.data import Sequences as Sequences
     from polo.data import Splits as Splits
@@ -112,6 +115,7 @@ if TYPE_CHECKING:
     from polo.protocols import Chooses as Chooses
     from polo.protocols import DataSource as DataSource
     from polo.protocols import Drawing as Drawing
+    from polo.protocols import Embeds as Embeds
     from polo.protocols import Evaluator as Evaluator
     from polo.protocols import Finding as Finding
     from polo.protocols import Fits as Fits

@@ -36,6 +36,43 @@ class ItemTable:
 
 
 @dataclass(frozen=True)
+class Ragged:
+    """N lists of item numbers of unlike lengths, flat: list i is ``items[offsets[i]:offsets[i + 1]]``.
+
+    Example:
+        >>> import numpy as np
+        >>> lists = Ragged.of([[3, 1], [], [4]])
+        >>> len(lists), lists.lengths.tolist(), lists[np.array([2, 0])].items.tolist()
+        (3, [2, 0, 1], [4, 3, 1])
+    """
+
+    items: IntArray
+    offsets: IntArray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: IntArray | slice) -> Ragged:
+        """The lists at ``index`` (an integer array or a slice, not a single number), in its order."""
+        chosen = np.arange(len(self), dtype=np.int64)[index]
+        lengths = self.lengths[chosen]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        within = np.arange(offsets[-1], dtype=np.int64) - np.repeat(offsets[:-1], lengths)
+        return Ragged(self.items[np.repeat(self.offsets[chosen], lengths) + within], offsets)
+
+    @property
+    def lengths(self) -> IntArray:
+        """int64 ``[N]``, how many items each list holds."""
+        return np.diff(self.offsets)
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]]) -> Ragged:
+        offsets = np.cumsum([0, *(len(one) for one in lists)], dtype=np.int64)
+        flat = [np.empty(0, np.int64), *(np.asarray(one, dtype=np.int64) for one in lists)]
+        return cls(np.concatenate(flat), offsets)
+
+
+@dataclass(frozen=True)
 class Rows:
     """N next-item examples, as columns.
 
@@ -45,6 +82,8 @@ class Rows:
         history: int64 ``[N, H]``, oldest first, right-aligned, padded on the left with :data:`PAD`.
         target: int64 ``[N]``, the item that was chosen next.
         candidates: int64 ``[N, n]``, the list that is ranked (holds the target exactly once), or ``None``.
+        relevant: N lists of all items that count as right, where there are several for a row (a user with a set);
+            ``target`` is then the first of each. ``None``: the target alone.
 
     Example:
         >>> import numpy as np
@@ -59,6 +98,7 @@ class Rows:
     history: IntArray
     target: IntArray
     candidates: IntArray | None = None
+    relevant: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -66,7 +106,8 @@ class Rows:
     def __getitem__(self, index: IntArray | slice) -> Rows:
         """The rows at ``index`` (an integer array or a slice, not a single number)."""
         candidates = None if self.candidates is None else self.candidates[index]
-        return Rows(self.id[index], self.user[index], self.history[index], self.target[index], candidates)
+        relevant = None if self.relevant is None else self.relevant[index]
+        return Rows(self.id[index], self.user[index], self.history[index], self.target[index], candidates, relevant)
 
     def history_of(self, i: int) -> IntArray:
         """The shown history of row ``i`` without padding."""

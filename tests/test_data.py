@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polo import PAD, Known, Rows, Sequences
+from polo import PAD, Known, Ragged, Rows, Sequences
 
 PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=40)
 
@@ -48,3 +50,21 @@ def test_history_is_shown_without_padding() -> None:
 
 def test_rows_without_lists_stay_without_lists() -> None:
     assert rows_of(3).with_candidates(None)[np.array([0])].candidates is None
+
+
+@given(st.lists(st.lists(st.integers(0, 50), max_size=5), max_size=8), st.data())
+def test_law_lists_of_unlike_lengths_are_indexed_as_a_python_list_is(lists: list[list[int]], data: st.DataObject) -> None:
+    ragged = Ragged.of(lists)
+    index = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=9)) if lists else []
+    chosen = ragged[np.array(index, np.int64)]
+    found = [chosen.items[a:b].tolist() for a, b in zip(chosen.offsets, chosen.offsets[1:], strict=False)]
+    assert found == [lists[i] for i in index]
+    assert chosen.lengths.tolist() == [len(lists[i]) for i in index]
+    assert ragged[1:].lengths.tolist() == [len(one) for one in lists[1:]]
+
+
+def test_the_right_items_of_a_row_go_with_it() -> None:
+    rows = replace(rows_of(3), relevant=Ragged.of([[1, 7], [2], [3, 8, 9]]))
+    kept = rows[np.array([2])].relevant
+    assert kept is not None
+    assert kept.items.tolist() == [3, 8, 9]

@@ -19,6 +19,7 @@ from polo.protocols.evaluation import Ranked as Ranked
 from polo.protocols.evaluation import Totals as Totals
 from polo.protocols.policy import Advises as Advises
 from polo.protocols.policy import Based as Based
+from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
 from polo.protocols.policy import Policy as Policy

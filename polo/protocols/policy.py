@@ -126,3 +126,18 @@ class ScoresMany(Protocol):
 
     def score_many(self, rows: Rows, items: Int[Tensor, "b n"], budget: int) -> Float[Tensor, "b n"]:
         """What ``score`` gives, without gradient, in evaluation mode, about ``budget`` tokens at a time."""
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A policy whose score is the inner product of a vector of the row and a vector of the item.
+
+    Norms and temperatures are part of the vectors, so that ``score(rows, items)`` is the product and nothing else, and
+    a whole catalogue can be ranked block by block after one propagation.
+    """
+
+    def user_vectors(self, rows: Rows) -> Float[Tensor, "b d"]:
+        """A vector for each row; gradient flows when autograd is on."""
+
+    def item_vectors(self) -> Float[Tensor, "n d"]:
+        """A vector for each item of the catalogue; gradient flows when autograd is on."""
