@@ -53,7 +53,9 @@ def test_rows_without_lists_stay_without_lists() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 50), max_size=5), max_size=8), st.data())
-def test_law_lists_of_unlike_lengths_are_indexed_as_a_python_list_is(lists: list[list[int]], data: st.DataObject) -> None:
+def test_law_lists_of_unlike_lengths_are_indexed_as_a_python_list_is(
+    lists: list[list[int]], data: st.DataObject
+) -> None:
     ragged = Ragged.of(lists)
     index = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=9)) if lists else []
     chosen = ragged[np.array(index, np.int64)]
