@@ -63,6 +63,27 @@ def polo_loss_heads() -> Sequence[Component]:
             source="PSL, arXiv 2411.00163",
         ),
         Component(
+            name="sl_at_k",
+            build="polo_drrl.sl_at_k:SlAtK",
+            options=f"{_OPTIONS}:SlAtKOptions",
+            summary="softmax weighted by how near the chosen item is to the user's first K",
+            source="SL@K, arXiv 2508.05673",
+        ),
+        Component(
+            name="llpauc",
+            build="polo_drrl.llpauc:Llpauc",
+            options=f"{_OPTIONS}:LlpaucOptions",
+            summary="lower-left partial AUC, as a min-max problem",
+            source="LLPAUC, arXiv 2403.00844",
+        ),
+        Component(
+            name="adv_infonce",
+            build="polo_drrl.adv_infonce:AdvInfonce",
+            options=f"{_OPTIONS}:AdvInfonceOptions",
+            summary="softmax whose negatives are weighted by an adversary",
+            source="AdvInfoNCE, arXiv 2310.18700",
+        ),
+        Component(
             name="drrl",
             build="polo_drrl.drrl:build",
             options=f"{_OPTIONS}:DrrlOptions",

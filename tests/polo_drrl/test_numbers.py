@@ -125,3 +125,76 @@ def test_drrl_chi_square() -> None:
     Var = 2/3, 0 + sqrt(0.24 * 2 / 3) = 0.4; plus relu(1 - 1) = 0."""
     s = scores([[1.0, -1.0, 0.0, 1.0]])
     assert losses("drrl", s, omega=2.0, c=1.24**0.5, eps=0.0, solver="bisect") == pytest.approx([0.4], abs=1e-9)
+
+
+def test_sl_at_k() -> None:
+    """K 2, tau_w 0.5, quantile 0 at first: s(1 / 0.5) = 0.880797 times log(e^-1 + e^0.5) = log 2.016601 = 0.701413.
+    After a step the second of 1.5, 1, 0 is 1: s(0) = 0.5. A user with rows of quantiles 1 and 3: s((1 - 2) / 0.5)."""
+    s, beta = scores([[1.0, 0.0, 1.5]], users=[7]), torch.ones(1, 2, dtype=torch.float64)
+    head = make("loss", "sl_at_k", context(splits=small_splits()), k=2, weight_temperature=0.5)
+    assert head(s, s.valid_rejected, beta).tolist() == pytest.approx([0.880797 * 0.701413], abs=1e-6)
+    head.after_step(0)
+    assert head(s, s.valid_rejected, beta).tolist() == pytest.approx([0.5 * 0.701413], abs=1e-6)
+    two = scores([[1.0, 0.0, 1.5], [3.0, 9.0, 0.0]], users=[7, 7])
+    head(two, two.valid_rejected, beta.expand(2, -1))
+    head.after_step(1)
+    assert head(s, s.valid_rejected, beta).tolist() == pytest.approx([0.119203 * 0.701413], abs=1e-6)
+
+
+def test_sl_at_k_takes_the_lowest_where_there_are_fewer_than_k_and_waits_for_its_turn() -> None:
+    """K 20 of three scores: the lowest, 0; s(1 / 0.5) stays. Every second step: nothing after step 0."""
+    s, beta = scores([[1.0, 0.5, 1.5]], users=[7]), torch.ones(1, 2, dtype=torch.float64)
+    head = make("loss", "sl_at_k", context(splits=small_splits()), weight_temperature=0.5, every=2)
+    first = head(s, s.valid_rejected, beta)
+    head.after_step(0)
+    assert torch.equal(head(s, s.valid_rejected, beta), first)
+    head.after_step(1)
+    assert float(head(s, s.valid_rejected, beta) / first) == pytest.approx(0.731059 / 0.880797, abs=1e-6)  # s(0.5/0.5)
+
+
+def test_llpauc() -> None:
+    """Scores log 3 and -log 3: p = 3/4 and 1/4. a 1, b 0, gamma 0, s+ = s- = 0.5; R is nearly the positive part:
+    l+ = -1/16 + 3/2 = 1.4375, l- = 1/16 + 1/2 = 0.5625; 0.9375 / 0.5 = 1.875 and 0.0625 / 0.25 = 0.25."""
+    s = scores([[log(3), -log(3)]])
+    head = make("loss", "llpauc", context(), alpha=0.5, beta=0.25, kappa=1e4)
+    found = head(s, s.valid_rejected, torch.ones(1, 1, dtype=torch.float64))
+    assert found.tolist() == pytest.approx([-0.5 - 1.875 + 0.5 + 0.25], abs=1e-3)
+
+
+@pytest.mark.parametrize(("ascent", "sign"), [(True, 1.0), (False, -1.0)])
+def test_llpauc_moves_its_own_numbers_after_the_step(ascent: bool, sign: float) -> None:
+    """Adam's first step has the size of its rate, against the sign of the gradient. a: -2 (p_w - a) / alpha = 1, so it
+    falls. b: -2 (p_j - b) / beta = -2, so it rises. gamma: -2 p_w / alpha + 2 p_j / beta = -3 + 2 = -1. s+: -1 + 1 /
+    alpha = 1. s-: 1 - 1 / beta = -3."""
+    s = scores([[log(3), -log(3)]])
+    head = make("loss", "llpauc", context(), alpha=0.5, beta=0.25, kappa=1e4, lr=0.01, ascent=ascent)
+    head(s, s.valid_rejected, torch.ones(1, 1, dtype=torch.float64))
+    head.after_step(0)
+    expected = [0.99, 0.01, -0.02 * sign, 0.5 + 0.02 * sign, 0.52]
+    assert head.state_dict()["values"].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_adv_infonce() -> None:
+    """An adversary of zeros tells nothing apart: log(1 + w (e^-1 + e^0.5)) with w = 2: log 5.033201 = 1.616056. With
+    cosines 1 and 0: P = e/(1 + e) = 0.731059, 0.268941: log(1 + 2 * 2 (0.731059 e^-1 + 0.268941 e^0.5))
+    = log(1 + 4 * 0.712351) = 1.347918."""
+    s, beta = scores([[1.0, 0.0, 1.5]]), torch.ones(1, 2, dtype=torch.float64)
+    splits = small_splits()
+    head = make("loss", "adv_infonce", context(splits=splits), weight=2.0, width=2)
+    state = head.state_dict()
+    head.load_state_dict({**state, "values": torch.zeros_like(state["values"])})
+    assert head(s, s.valid_rejected, beta).tolist() == pytest.approx([1.616056], abs=1e-6)
+    vectors = torch.zeros_like(state["values"])
+    vectors[0, 0] = vectors[splits.n_users + 1, 0] = vectors[splits.n_users + 2, 1] = 3.0  # user 0, items 1 and 2
+    head.load_state_dict({**state, "values": vectors})
+    assert head(s, s.valid_rejected, beta).tolist() == pytest.approx([1.347918], abs=1e-6)
+
+
+def test_the_adversary_of_adv_infonce_makes_the_loss_larger() -> None:
+    s, beta = scores([[1.0, 0.0, 1.5]]), torch.ones(1, 2, dtype=torch.float64)
+    head = make("loss", "adv_infonce", context(splits=small_splits()), lr=0.1)
+    found = []
+    for step in range(5):
+        found += head(s, s.valid_rejected, beta).tolist()
+        head.after_step(step)
+    assert found == sorted(set(found))
