@@ -95,5 +95,10 @@ _SOLVER: Mapping[str, type[Drrl] | type[DrrlExact]] = MappingProxyType({"sgd": D
 
 
 def build(options: DrrlOptions, context: Context) -> Drrl | DrrlExact:
-    """DrRL with the thresholds that the options ask for."""
+    """``L = mean_j relu(1 - beta_j s_w) + (mean_j x_j^p)^(1/p) + b``, ``x_j = eps + c relu(beta_j s_j - b)``.
+
+    DrRL (arXiv 2506.15120) with ``p = omega / (omega - 1)``. ``solver: sgd`` keeps a threshold b for each user, which
+    takes an SGD step of its own before each step of the model (:class:`Drrl`); ``bisect`` takes the b of each row that
+    makes the loss smallest (:class:`DrrlExact`).
+    """
     return _SOLVER[options.solver](options, context)

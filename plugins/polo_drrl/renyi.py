@@ -56,9 +56,10 @@ class Renyi(NamedTuple):
         top = x.amax(-1, keepdim=True)
         share = x / torch.where(top > 0, top, 1.0)
         n = keep.sum(-1, keepdim=True).clamp(min=1).to(s.dtype)
-        mean = torch.where(top > 0, (share**self.power).sum(-1, keepdim=True) / n, 1.0)
+        below = share ** (self.power - 1)
+        mean = torch.where(top > 0, (below * share).sum(-1, keepdim=True) / n, 1.0)
         value = (top * mean ** (1 / self.power))[:, 0] + b
-        slopes = self.c / n * share ** (self.power - 1) * mean ** (1 / self.power - 1)
+        slopes = self.c / n * below * mean ** (1 / self.power - 1)
         return Bound(value, torch.where(gap > 0, slopes, 0.0))
 
     @torch.no_grad()

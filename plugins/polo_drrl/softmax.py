@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from polo import Context, Scores
@@ -57,6 +57,23 @@ class Bsl:
         pair, w = rewards(scores, keep, beta, self._options), self._options.ratio
         chosen, some = w * mean_kept(pair.chosen, keep), keep.any(-1)
         if self._shared:
-            among = same_user(scores.users, some)
-            chosen = log_mean_exp(chosen.expand(len(chosen), -1), among)
+            chosen = log_mean_of_users(chosen, scores.users, some)
         return torch.where(some, w * log_mean_exp(pair.rejected, keep) - chosen, 0.0)
+
+
+def log_mean_of_users(
+    x: Float[Tensor, " b"], users: Int[Tensor, " b"], among: Bool[Tensor, " b"]
+) -> Float[Tensor, " b"]:
+    """``log mean_i exp(x_i)`` over the rows i that have the row's user and are ``among`` those that count.
+
+    Example:
+        >>> x, users = torch.tensor([1.0, 3.0, 7.0]), torch.tensor([4, 4, 5])
+        >>> [round(v, 4) for v in log_mean_of_users(x, users, torch.tensor([True, True, True])).tolist()]
+        [2.4338, 2.4338, 7.0]
+    """
+    same = same_user(users, among)
+    with torch.no_grad():  # all rows of a user have one largest value, so each can be taken off before the sum
+        top = torch.where(among, torch.where(same, x, -torch.inf).amax(-1), 0.0)
+    share = same.to(x.dtype) / same.sum(-1, keepdim=True).clamp(min=1).to(x.dtype)
+    mean = share @ torch.where(among, x - top, 0.0).exp()
+    return torch.where(among, torch.where(among, mean, 1.0).log() + top, 0.0)
