@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +79,9 @@ class LlpaucOptions(LossOptions):
     """Lower-left partial AUC."""
 
     #: share of the positives that counts, the best of them (public code: 0.7)
-    alpha: Annotated[float, Gt(0)] = 0.7
+    alpha: Annotated[float, Gt(0), Le(1)] = 0.7
     #: share of the negatives that counts, the best of them (public code: 0.1)
-    beta: Annotated[float, Gt(0)] = 0.1
+    beta: Annotated[float, Gt(0), Le(1)] = 0.1
     #: sharpness of the smoothed positive part
     kappa: Annotated[float, Gt(0)] = 5.0
     #: learning rate of a, b and gamma; s+ and s- move twice as fast
@@ -112,7 +112,8 @@ class DrrlOptions(LossOptions):
     omega: Annotated[float, Gt(1)] | None = None
     #: 1 / omega, another way to say it: 1 is the softmax, 0 exactly CCL
     gamma: Annotated[float, Ge(0), Lt(1)] | None = None
-    #: c, weight of the excess over the threshold: exp(eta (omega - 1) / omega) for a ball of radius eta
+    #: c, weight of the excess over the threshold: exp(eta (omega - 1) / omega) for a ball of radius eta. At 1, as
+    #: released, thresholds only ever fall and the loss tends to the plain mean, the slower the lower `threshold_lr`
     c: Annotated[float, Ge(1)] = 1.0
     #: added to each excess inside the norm, as released; the theory has 0
     eps: Annotated[float, Ge(0)] = 0.1
