@@ -244,6 +244,8 @@ def provenance(run: Finished) -> str:
     resolved = run.path / "resolved.yaml"
     recipe = resolved.read_text("utf-8") if resolved.is_file() else ""
     again = shlex.join(["polo", "run", f"{run.path.name}/resolved.yaml", "--profile", "none"])
+    if any("sha256" in plugin for plugin in facts.get("plugins", [])):
+        again += " --trust-plugins"
     given = shlex.join(str(word) for word in facts.get("command", []))
     return (
         f"<dl>{listed}</dl><h3>To get these numbers again</h3><pre>{escape(again)}</pre>"

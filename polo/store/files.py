@@ -144,6 +144,8 @@ def damage(folder: Path) -> str | None:
     if not isinstance(listed, dict):
         return f"{folder / MANIFEST} is not what was written"
     for name, digest in listed.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{folder / MANIFEST} names a file outside ({name})"
         file = folder / name
         try:
             same = sha256(file) == digest

@@ -92,7 +92,14 @@ def gather(plugins: Plugins) -> dict[str, Any]:
         "command": sys.argv,
         "versions": versions(),
         "plugins": [
-            {"distribution": r.dist, "version": r.version, "entry": r.entry, "status": r.status, "error": r.error}
+            {
+                "distribution": r.dist,
+                "version": r.version,
+                "entry": r.entry,
+                "status": r.status,
+                "error": r.error,
+                **({"file": r.file, "sha256": r.sha256} if r.local else {}),
+            }
             for r in plugins.records
         ],
         "hardware": {

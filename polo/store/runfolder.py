@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from polo.errors import InputError
+from polo.plugin.trust import Kept
 from polo.store.files import cannot_write, sweep, write_bytes
 
 #: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
@@ -83,7 +84,7 @@ class RunFolder:
             InputError: another process runs in it.
         """
         try:
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise cannot_write(self.path / ".lock", error) from error
         try:
@@ -143,7 +144,8 @@ class RunFolder:
     def log(self, line: Mapping[str, Any]) -> None:
         """Appends one line to ``metrics.jsonl``."""
         try:
-            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # a link may lead out of the folder
+            with os.fdopen(os.open(self.path / "metrics.jsonl", how, 0o644), "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise cannot_write(self.path / "metrics.jsonl", error) from error
@@ -177,6 +179,27 @@ class RunFolder:
         # compared as bytes: half a line that a crash left must go too, or the next line would be glued to it
         if path.is_file() and kept != path.read_bytes():
             write_bytes(path, kept)
+
+
+def kept_plugins(run: Path) -> tuple[Kept, ...]:
+    """The local plugin files that a run began with; those of which it does not tell path and hash are unknown."""
+    facts = read_facts(run / "provenance.json")
+    told = facts.get("plugins")
+    return tuple(
+        Kept(Path(one["file"]), one["sha256"])
+        for one in (told if isinstance(told, list) else ())
+        if isinstance(one, dict) and isinstance(one.get("file"), str) and isinstance(one.get("sha256"), str)
+        if one.get("status") == "ok"
+    )
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """A mapping from a JSON file of a run; empty where there is none to be had."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def base_beside(run: RunFolder | None) -> Path | None:

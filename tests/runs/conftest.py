@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from polo.cli import main
 
 RECIPE = """\
 polo: 1
@@ -34,6 +37,23 @@ evaluate:
   evaluators: [{use: hit_ratio, k: [1, 5]}, {use: ndcg, k: [5]}, mrr]
   rows: 40
 """
+
+
+Main = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def polo(capsys: pytest.CaptureFixture[str], cache: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """polo in this process: exit code, stdout and stderr."""
+    monkeypatch.setenv("POLO_CACHE", str(cache))
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
 
 
 @pytest.fixture(scope="session")
