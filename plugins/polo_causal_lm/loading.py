@@ -93,7 +93,8 @@ def _read(path: str, load: Any) -> Any:
     try:
         with quiet():
             return load()
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:
+        # On files that are not what they should be, transformers raises what its parts raise.
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         local = Path(path).is_dir()
         fix = (

@@ -51,14 +51,14 @@ def recommend(
     from polo.run.compose import Composer
     from polo.run.run import accelerator_of
     from polo.store.provenance import same_base
-    from polo.store.runfolder import base_beside
 
     if not folder.final.is_dir():
         raise InputError(
             "this run has no final weights yet", where=str(folder.final), fix="polo run RECIPE --resume RUN goes on"
         )
+    folder.intact(folder.final)
     device = str(accelerator_of(resolved.recipe).device)
-    composer = Composer(resolved, plugins.catalogue, Console(), device, kept=base_beside(folder))
+    composer = Composer(resolved, plugins.catalogue, Console(), device, run=folder.path)
     splits = composer.data()
     shown = match_titles(written, splits.items, "--history")
     guessed = list(shown.guessed)
