@@ -64,13 +64,13 @@ def open_run(path: Path) -> Finished:
     provenance = read(path / "provenance.json", Provenance, fix="restore the file, or run the recipe again")
     place = path / "eval" / "per_row.parquet"
     table = read_table(place)
-    ids, users = whole_column(table, "row", pa.int64(), place), whole_column(table, "user", pa.int64(), place)
+    ids, users = (whole_column(table, name, place, integer=True) for name in ("row", "user"))
     order = np.argsort(ids, kind="stable")
     values: dict[str, dict[str, FloatArray]] = {}
     for column in table.column_names:
         system, slash, metric = column.partition("/")
         if slash:
-            found: FloatArray = whole_column(table, column, pa.float64(), place)
+            found: FloatArray = whole_column(table, column, place).astype(np.float64)
             if not np.isfinite(found).all():
                 raise InputError(f"column {column!r} has values that are no numbers", where=str(place), fix=_AGAIN)
             values.setdefault(system, {})[metric] = found[order]
@@ -92,17 +92,22 @@ def read_table(path: Path) -> Any:
         raise InputError(f"cannot be read: {error}", where=str(path), fix=_AGAIN) from error
 
 
-def whole_column(table: Any, name: str, kind: pa.DataType, path: Path) -> Any:
-    """A column of a table as numpy, each row with a value.
+def whole_column(table: Any, name: str, path: Path, *, integer: bool = False, lists: bool = False) -> Any:
+    """A column of numbers, or of lists of numbers, as numpy; each row with a value.
 
     Raises:
-        InputError: there is none of this name, type and fullness.
+        InputError: there is none of this name, form and fullness.
     """
     if table.column_names.count(name) != 1:
         raise InputError(f"has no column {name!r}", where=str(path), fix=_AGAIN)
     column = table.column(name)
-    if column.type != kind or column.null_count:
-        raise InputError(f"column {name!r} is not of {kind} alone", where=str(path), fix=_AGAIN)
+    full, kind = not column.null_count, column.type
+    if lists and pa.types.is_list(kind):
+        full, kind = full and not column.combine_chunks().flatten().null_count, kind.value_type
+    number = pa.types.is_integer(kind) or (not integer and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)))
+    if not full or not number or lists != pa.types.is_list(column.type):
+        what = "lists of numbers" if lists else "numbers"
+        raise InputError(f"column {name!r} is not of {what} alone", where=str(path), fix=_AGAIN)
     return column.to_numpy()
 
 
@@ -114,9 +119,9 @@ def read_scores(path: Path, system: str) -> tuple[IntArray, IntArray, IntArray, 
     """
     place = path / "eval" / f"scores-{system}.parquet"
     table = read_table(place)
-    ids, target = (whole_column(table, name, pa.int64(), place) for name in ("row", "target"))
-    lists = whole_column(table, "candidates", pa.list_(pa.int32()), place)
-    scores = whole_column(table, "scores", pa.list_(pa.float64()), place)
+    ids, target = (whole_column(table, name, place, integer=True) for name in ("row", "target"))
+    lists = whole_column(table, "candidates", place, integer=True, lists=True)
+    scores = whole_column(table, "scores", place, lists=True)
     lengths = {len(one) for one in (*lists, *scores)}
     if len(lengths) != 1 or 0 in lengths:
         raise InputError("its lists differ in length", where=str(place), fix=_AGAIN)

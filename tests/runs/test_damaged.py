@@ -24,7 +24,7 @@ JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
-#: files that every run has, by what reads them; the others are covered by the deep form
+#: what is read without a model, and some of what a model is made of; the deep form takes every file of the run
 READ = ["results.json", "provenance.json", "metrics.jsonl", "audits.json", "fingerprints.json", "resolved.yaml",
         "eval/per_row.parquet", "eval/scores-model.parquet", "eval/examples.json"]  # fmt: skip
 WEIGHTS = ["final/adapter_config.json", "final/adapter_model.safetensors", "final/manifest.json", "base/config.json",
@@ -39,7 +39,14 @@ def run(original: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) ->
     """A copy of the finished run, and the recipe beside it."""
     place = tmp_path_factory.mktemp("damaged")
     (place / "toy.yaml").write_text(RECIPE)
-    return Path(shutil.copytree(original[0], place / "run"))
+    run = place / "runs" / "run"
+    shutil.copytree(original[0], pristine(run))
+    return Path(shutil.copytree(original[0], run))
+
+
+def pristine(run: Path) -> Path:
+    """The run as it was."""
+    return run.parent.with_name("pristine")
 
 
 def ends(words: list[object]) -> int:
@@ -52,26 +59,20 @@ def ends(words: list[object]) -> int:
 
 
 @contextmanager
-def replaced(file: Path, content: bytes) -> Iterator[None]:
-    """The file with another content, inside the block."""
-    before, tree = file.read_bytes(), file.parents
-    kept = {path: path.read_bytes() for path in tree[0].iterdir() if path.is_file()}
-    file.unlink()  # it may be linked to one of the cache
-    file.write_bytes(content)
+def replaced(run: Path, name: str, content: bytes) -> Iterator[None]:
+    """The run with another content of one file, inside the block; whatever happens to the run there is undone."""
+    (run / name).unlink()  # it may be linked to one of the cache
+    (run / name).write_bytes(content)
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
-        file.write_bytes(before)
-        for path, old in kept.items():
-            if path != file and (not path.is_file() or path.read_bytes() != old):
-                path.write_bytes(old)
+        shutil.rmtree(run)
+        shutil.copytree(pristine(run), run)
 
 
 def reading(run: Path) -> list[list[object]]:
     """Commands that read and neither load a model nor data."""
-    out = run.parent / "report.html"
-    copy = run.parent / "copy.yaml"
+    out, copy = run.parent.with_name("report.html"), run.parent.with_name("copy.yaml")
     return [
         ["report", run, "--out", out], ["report", run, run, "--out", out], ["compare", run], ["compare", run, "--json"],
         ["compare", run, "--metric", "all", "--latex"], ["compare", run, "--with", "markov", "--markdown"],
@@ -84,13 +85,13 @@ def reading(run: Path) -> list[list[object]]:
 def building(run: Path) -> list[list[object]]:
     """Commands that load data and models."""
     title = json.loads((run / "eval" / "examples.json").read_text())[0]["history"][0]
-    resume = ["run", run.parent / "toy.yaml", f"out={run.parent}", "--resume", run]
+    resume = ["run", run.parent.with_name("toy.yaml"), f"out={run.parent}", "--resume", run]
     return [["recommend", run, "--history", title], ["eval", run], resume, [*resume, "--retrain"]]
 
 
-def holds(commands: list[list[object]], file: Path, content: bytes) -> None:
+def holds(commands: list[list[object]], run: Path, name: str, content: bytes) -> None:
     for words in commands:
-        with replaced(file, content):
+        with replaced(run, name, content):
             assert ends(words) in (0, 1, 2), words
 
 
@@ -140,15 +141,15 @@ def law(examples: int) -> Callable[[Any], Any]:
     "content", [b"", b"[]", b"{}", b"null", b"[" * 100_000], ids=["empty", "list", "map", "null", "deep"]
 )
 def test_a_file_of_another_shape_is_never_a_traceback(run: Path, polo: Main, file: str, content: bytes) -> None:
-    holds(reading(run), run / file, content)
+    holds(reading(run), run, file, content)
 
 
 @law(60)
 @given(st.data())
 def test_law_any_content_of_any_file_is_read_or_refused(run: Path, data: st.DataObject) -> None:
-    file = run / data.draw(st.sampled_from(READ))
-    content = data.draw(contents(file))
-    holds(data.draw(st.sampled_from([[words] for words in reading(run)])), file, content)
+    name = data.draw(st.sampled_from(READ))
+    content = data.draw(contents(run / name))
+    holds(data.draw(st.sampled_from([[words] for words in reading(run)])), run, name, content)
 
 
 @pytest.mark.parametrize("content", [b"{}", b'{"recipe": []}', b"[]"])
@@ -157,7 +158,7 @@ def test_provenance_of_another_shape_is_one_sentence_everywhere(
 ) -> None:
     commands = [*reading(run)[:3], *building(run)]
     for words in commands:
-        with replaced(run / "provenance.json", content):
+        with replaced(run, "provenance.json", content):
             code, _, err = polo(*words)
         assert code in (1, 2), words
         assert err.count("error:") == 1
@@ -166,20 +167,21 @@ def test_provenance_of_another_shape_is_one_sentence_everywhere(
 
 @pytest.mark.parametrize("file", WEIGHTS)
 def test_what_a_model_is_made_of_is_loaded_or_refused(run: Path, polo: Main, file: str) -> None:
-    holds(building(run)[:2], run / file, b'{"a": [1]}')
+    holds(building(run)[:2], run, file, b'{"a": [1]}')
 
 
 @pytest.mark.fuzz
 @law(2000)
 @given(st.data())
 def test_law_any_content_of_any_file_is_read_or_refused_deeply(run: Path, data: st.DataObject) -> None:
-    file = run / data.draw(st.sampled_from(READ))
-    holds(reading(run), file, data.draw(contents(file)))
+    name = data.draw(st.sampled_from(READ))
+    holds(reading(run), run, name, data.draw(contents(run / name)))
 
 
 @pytest.mark.fuzz
 @law(150)
 @given(st.data())
 def test_law_any_content_of_any_file_is_built_from_or_refused_deeply(run: Path, data: st.DataObject) -> None:
-    file = run / data.draw(st.sampled_from([*READ, *WEIGHTS]))
-    holds(building(run), file, data.draw(contents(file)))
+    names = [str(path.relative_to(run)) for path in sorted(run.rglob("*")) if path.is_file() and path.name != ".lock"]
+    name = data.draw(st.sampled_from(names))
+    holds(building(run), run, name, data.draw(contents(run / name)))
