@@ -14,8 +14,10 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 #: two of these processes at once; more threads than cores would slow each other down
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
+#: polo's own plugins
+PLUGINS = sorted(path.parent.name for path in Path("plugins").glob("*/__init__.py"))
 #: packages whose shape annotations are checked at every call
-SHAPES = "--jaxtyping-packages=polo_causal_lm,polo_preference,polo_dynamicpo,polo_lpo,beartype.beartype"
+SHAPES = f"--jaxtyping-packages={','.join(PLUGINS)},beartype.beartype"
 
 
 def install(session: nox.Session, *groups: str, extras: str = "") -> None:
