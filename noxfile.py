@@ -14,10 +14,9 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 #: two of these processes at once; more threads than cores would slow each other down
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
-#: polo's own plugins
-PLUGINS = sorted(path.parent.name for path in Path("plugins").glob("*/__init__.py"))
-#: packages whose shape annotations are checked at every call
-SHAPES = f"--jaxtyping-packages={','.join(PLUGINS)},beartype.beartype"
+#: plugins that annotate shapes, which are checked at every call
+SHAPED = sorted({path.parts[1] for path in Path("plugins").rglob("*.py") if "jaxtyping" in path.read_text("utf-8")})
+SHAPES = f"--jaxtyping-packages={','.join(SHAPED)},beartype.beartype"
 
 
 def install(session: nox.Session, *groups: str, extras: str = "") -> None:
