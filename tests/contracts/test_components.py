@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-import polo_dynamicpo
-import polo_lpo
-import polo_preference
-from polo import Choice, Component, Context, PoloError
+from polo import PoloError
 from polo.testing import check_beta, check_loss, check_sampler, context, small_splits
-
-PLUGINS = (polo_preference, polo_dynamicpo, polo_lpo)
-HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers"}
-
-
-def declared(kind: str) -> dict[str, Component]:
-    found = [c for plugin in PLUGINS if hasattr(plugin, HOOKS[kind]) for c in getattr(plugin, HOOKS[kind])()]
-    assert len({c.name for c in found}) == len(found)
-    return {c.name: c for c in found}
-
-
-LOSSES, BETAS, SAMPLERS = (declared(kind) for kind in ("loss", "beta", "sampler"))
-ALL: Mapping[str, Mapping[str, Component]] = {"loss": LOSSES, "beta": BETAS, "sampler": SAMPLERS}
-
-
-def load(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-def make(kind: str, name: str, ctx: Context, **options: Any) -> Any:
-    """A live component, built as the engine builds it."""
-    component = ALL[kind][name]
-    ctx = replace(ctx, build=lambda choice: make(choice.kind, choice.name, ctx, **(choice.options or {})))
-    made = None if component.options is None else load(component.options)(**options)
-    return load(component.build)(made, ctx)
-
-
-def choice(kind: str, name: str, **options: Any) -> Choice:
-    return Choice(kind, name, options)
-
-
-UNIFORM = choice("sampler", "uniform", k=8)
+from tests.contracts.components import (
+    BETAS,
+    LOSSES,
+    SAMPLERS,
+    UNIFORM,
+    choice,
+    make,
+)
 
 #: options of a component besides its defaults; the first of each pair names the test
 LOSS_CASES: list[tuple[str, dict[str, Any]]] = [
@@ -63,12 +32,27 @@ LOSS_CASES: list[tuple[str, dict[str, Any]]] = [
     ("lpo", {"negatives": "inside"}),
     ("lpo", {"length": "sum", "r2": 2.0}),
     ("lpo_dynamic", {"negatives": "inside", "length": "sum"}),
+    ("softmax", {"positive": False}),
+    ("softmax", {"reward": "log_ratio"}),
+    ("bsl", {"ratio": 0.5, "positives": "row"}),
+    ("bsl", {"ratio": 2.0, "reward": "log_ratio"}),
+    *((name, {"reward": "log_ratio"}) for name in ("bpr", "bce", "mse")),
+    ("ccl", {"reward": "log_ratio", "margin": 0.0, "weight": 3.0}),
+    ("psl", {"activation": "relu", "temperature": 0.2}),
+    ("psl", {"activation": "atan", "reward": "log_ratio"}),
+    ("sl_at_k", {"k": 2, "detach": True, "reward": "log_ratio"}),
+    ("llpauc", {"ascent": False, "reward": "log_ratio"}),
+    ("adv_infonce", {"weight": 1.0, "width": 4, "reward": "log_ratio"}),
+    ("drrl", {"omega": 1.001, "eps": 0.0, "c": 2.0}),
+    ("drrl", {"gamma": 0.0, "reward": "log_ratio"}),
+    ("drrl", {"omega": 2.0, "solver": "bisect", "c": 1.5}),
+    ("drrl", {"gamma": 0.0, "solver": "bisect", "c": 3.0, "eps": 0.0}),
 ]
 
 
 @pytest.mark.parametrize(("name", "options"), LOSS_CASES, ids=lambda v: str(v))
 def test_every_loss_keeps_the_contract(name: str, options: dict[str, Any]) -> None:
-    check_loss(make("loss", name, context(), **options))
+    check_loss(make("loss", name, context(splits=small_splits()), **options))
 
 
 @pytest.mark.parametrize("parts", [("dmpo", "sft"), ("dpo", "kto"), ("bco", "alpha_dpo", "cpo"), ("sdpo", "apo_zero")])
@@ -157,6 +141,7 @@ def test_all_names_are_there() -> None:
     assert set(LOSSES) >= {
         "dpo", "cdpo", "robust_dpo", "ipo", "hinge", "simpo", "cpo", "orpo", "kto", "dpop", "rpo", "alpha_dpo", "dmpo",
         "sdpo", "mppo", "lpo", "sft", "sum", "apo_zero", "apo_down", "nca", "exo", "sppo", "discopop", "bco",
+        "softmax", "bsl", "bpr", "bce", "mse", "ccl", "psl", "sl_at_k", "llpauc", "adv_infonce", "drrl",
     }  # fmt: skip
     assert set(BETAS) >= {"fixed", "linear", "cosine", "dual_margin", "batch_dynamic"}
     assert set(SAMPLERS) >= {

@@ -13,6 +13,8 @@ import transformers
 from polo import Choice, Context, ItemTable, Known, Rows, Sequences, Splits
 from polo_causal_lm.engines.base import causal_lm
 from polo_causal_lm.engines.choose import choose_engine, choose_tree
+from polo_causal_lm.engines.masks import layer_windows
+from polo_causal_lm.engines.packed import Packed
 from polo_causal_lm.loading import add_lora
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.options import LoraOptions
@@ -196,3 +198,10 @@ def save_base(folder: Path, family: str = "llama", dtype: torch.dtype = torch.fl
         random_lm(family, dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def packed(model: Any) -> Packed:
+    config = causal_lm(model).config
+    windows = layer_windows(config)
+    assert windows is not None
+    return Packed(config, windows, causal_lm(model).dtype)

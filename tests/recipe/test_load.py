@@ -13,7 +13,7 @@ from polo.errors import InputError, RecipeError
 from polo.plugin.trust import Trust
 from polo.recipe import load, to_yaml
 from polo.recipe.dump import dump
-from tests.recipe.test_reader import TREES, YAMLISH
+from tests.recipe.texts import TREES, YAMLISH
 from tests.toys import RECIPE, plugins, refusal, resolve, write
 
 PLUGINS = plugins()
