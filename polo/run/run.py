@@ -36,7 +36,7 @@ from polo.run.launch import peer_lost
 from polo.run.prepare import Prepared, for_policy, prepare
 from polo.run.stages import Stages
 from polo.store import provenance
-from polo.store.files import write_bytes, write_json
+from polo.store.files import cannot_write, write_bytes, write_json
 from polo.store.provenance import base_of, same_base
 from polo.store.runfolder import RunFolder
 from polo.store.shapes import Provenance, read
@@ -212,7 +212,10 @@ class Run:
         processes = {"count": self._accelerator.num_processes, "sharded": self._shard}
         path = folder.path / "provenance.json"
         if isinstance(policy, Based):
-            policy.keep_base(folder.base)
+            try:
+                policy.keep_base(folder.base)
+            except OSError as error:
+                raise cannot_write(folder.base, error) from error
         began: dict[str, Any] = {}
         if self._resumed is not None:
             began = read(path, Provenance, fix="restore the file, or start a new run")
