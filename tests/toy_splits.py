@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import strategies as st
 
-from polo import ItemTable, Known, Rows, Sequences, Splits
+from polo import PAD, ItemTable, Known, Rows, Sequences, Splits
 
 N = 7
 
@@ -18,3 +19,14 @@ def splits_of(lists: list[list[int]], n_items: int = N) -> Splits:
         name="toy", form="", items=ItemTable(names, names), train=none, valid=none, test=none, sequences=sequences,
         known_train=known, known_all=known, fingerprint="",
     )  # fmt: skip
+
+
+#: sequences of different items, as data sources give them
+SEQUENCES = st.lists(st.lists(st.integers(0, N - 1), unique=True, max_size=N), min_size=1, max_size=6)
+
+
+def rows_of(histories: list[list[int]]) -> Rows:
+    width = max(1, *(len(h) for h in histories))
+    padded = [[PAD] * (width - len(h)) + h for h in histories]
+    n = np.arange(len(histories))
+    return Rows(n, n, np.array(padded, np.int64), np.zeros(len(n), np.int64))
