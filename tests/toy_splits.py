@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from polo import PAD, ItemTable, Known, Rows, Sequences, Splits
 
 N = 7
+#: sequences of different items, as data sources give them
+SEQUENCES = st.lists(st.lists(st.integers(0, N - 1), unique=True, max_size=N), min_size=1, max_size=6)
 
 
 def splits_of(lists: list[list[int]], n_items: int = N) -> Splits:
@@ -19,10 +21,6 @@ def splits_of(lists: list[list[int]], n_items: int = N) -> Splits:
         name="toy", form="", items=ItemTable(names, names), train=none, valid=none, test=none, sequences=sequences,
         known_train=known, known_all=known, fingerprint="",
     )  # fmt: skip
-
-
-#: sequences of different items, as data sources give them
-SEQUENCES = st.lists(st.lists(st.integers(0, N - 1), unique=True, max_size=N), min_size=1, max_size=6)
 
 
 def rows_of(histories: list[list[int]]) -> Rows:
