@@ -14,9 +14,12 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 #: two of these processes at once; more threads than cores would slow each other down
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
-#: plugins that annotate shapes, which are checked at every call
-SHAPED = sorted({path.parts[1] for path in Path("plugins").rglob("*.py") if "jaxtyping" in path.read_text("utf-8")})
-SHAPES = f"--jaxtyping-packages={','.join(SHAPED)},beartype.beartype"
+#: what annotates shapes, which are checked at every call: of polo its modules one by one, since the others take numbers
+#: of numpy for int; of a plugin, all
+SOURCES = [path for folder in ("polo", "plugins") for path in Path(folder).rglob("*.py")]
+SHAPED = [path.with_suffix("").parts for path in SOURCES if "jaxtyping" in path.read_text("utf-8")]
+NAMES = sorted({".".join(parts) if parts[0] == "polo" else parts[1] for parts in SHAPED})
+SHAPES = f"--jaxtyping-packages={','.join(NAMES)},beartype.beartype"
 
 
 def install(session: nox.Session, *groups: str, extras: str = "") -> None:

@@ -7,18 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import polo_drrl
-import polo_dynamicpo
-import polo_lpo
-import polo_preference
 from polo import Choice, Component, Context
+from tests.repository.sources import PLUGINS
 
-PLUGINS = (polo_preference, polo_dynamicpo, polo_lpo, polo_drrl)
 HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers"}
 
 
 def declared(kind: str) -> dict[str, Component]:
-    found = [c for plugin in PLUGINS if hasattr(plugin, HOOKS[kind]) for c in getattr(plugin, HOOKS[kind])()]
+    hooks = [getattr(importlib.import_module(plugin), HOOKS[kind], list) for plugin in PLUGINS]
+    found = [component for hook in hooks for component in hook()]
     assert len({c.name for c in found}) == len(found)
     return {c.name: c for c in found}
 

@@ -65,7 +65,7 @@ def test_origins_name_file_override_or_default(tmp_path):
     assert origins["stages", "prefer", "sampler", "from", "use"] == f"{tmp_path}/toy.yaml:9:45"
 
 
-def test_law_every_leaf_of_the_tree_has_an_origin(tmp_path):
+def test_every_leaf_of_the_tree_has_an_origin(tmp_path):
     resolved = resolve(tmp_path)
 
     def leaves(tree, place=()):
@@ -81,11 +81,11 @@ def test_law_every_leaf_of_the_tree_has_an_origin(tmp_path):
     assert set(leaves(resolved.tree)) <= set(resolved.origins)
 
 
-def test_law_the_resolved_recipe_loads_to_itself(tmp_path):
-    for profile in ("none", "cpu"):
-        resolved = resolve(tmp_path, profile=profile)
-        again = load(write(tmp_path, to_yaml(resolved), "r.yaml"), plugins=PLUGINS, gpu=True)
-        assert (again.tree, again.recipe) == (resolved.tree, resolved.recipe)
+@pytest.mark.parametrize("profile", ["none", "cpu"])
+def test_the_resolved_recipe_loads_to_itself(tmp_path, profile):
+    resolved = resolve(tmp_path, profile=profile)
+    again = load(write(tmp_path, to_yaml(resolved), "r.yaml"), plugins=PLUGINS, gpu=True)
+    assert (again.tree, again.recipe) == (resolved.tree, resolved.recipe)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.repository.sources import ROOT, imports, modules
@@ -36,3 +38,11 @@ def test_nothing_imports_a_test_module(path) -> None:
         line for line, part in parts if part[0] == "tests" and any(p.startswith(("test_", "conftest")) for p in part)
     ]
     assert wrong == []
+
+
+def test_every_path_that_the_page_for_contributors_names_is_there() -> None:
+    named = re.findall(
+        r"`((?:polo|plugins|tests|recipes|benchmarks)/[\w/.]*)`", (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    )
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from polo.cli import main
@@ -63,7 +64,11 @@ def test_an_objective_runs_from_recipe_to_results(
     assert steps[-1]["loss"] != steps[0]["loss"], "the weights have moved"
     systems = json.loads((folder / "results.json").read_text())["systems"]
     assert set(systems) == {"sft", "model"}
-    assert 0 <= systems["model"]["hit_ratio@1"]["value"] <= 1
+    rows = pq.read_table(folder / "eval" / "per_row.parquet")
+    for system, found in systems.items():
+        hits = rows[f"{system}/hit_ratio@1"].to_pylist()
+        assert len(hits) == 40
+        assert found["hit_ratio@1"]["value"] == pytest.approx(sum(hits) / 40)
 
 
 @pytest.mark.slow

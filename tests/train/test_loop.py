@@ -78,21 +78,24 @@ def test_going_on_is_exact_with_the_default_measurements_too(tmp_path: Path) -> 
     assert log.metrics() == cut.metrics()
 
 
-def test_best_valid_survives_a_crash_and_hands_on_the_best_weights(tmp_path: Path) -> None:
-    stage = stage_of(validate=Validate(every=2), select="best_valid", lr=0.5)
+@pytest.mark.parametrize(("lr", "best"), [(1.0, 8), (5.0, 6)])
+def test_best_valid_survives_a_crash_and_hands_on_the_best_weights(tmp_path: Path, lr: float, best: int) -> None:
+    """The best step lies before the crash, and the weights handed on are those of a stage that ends there."""
+    constant: dict[str, Any] = {"lr": lr, "schedule": "constant", "warmup": 0.0}
+    stage = stage_of(validate=Validate(every=2), select="best_valid", **constant)
     whole, log = job(tmp_path / "whole", stage)
     train(whole)
+    hits = [line["valid/hit_ratio@1"] for line in log.metrics() if "valid/hit_ratio@1" in line]
+    assert hits.index(max(hits)) == best // 2
     first, _ = job(tmp_path / "cut", stage, crash_at=9)
     with pytest.raises(Crash):
         train(first)
     second, _ = job(tmp_path / "cut", stage)
     train(second)
-    assert digest(snapshot(whole.policy.module)) == digest(snapshot(second.policy.module))
-    last, _ = job(tmp_path / "last", stage_of(validate=Validate(every=2), lr=0.5))
-    train(last)
-    hits = [line["valid/hit_ratio@1"] for line in log.metrics() if "valid/hit_ratio@1" in line]
-    if hits[-1] < max(hits):
-        assert digest(snapshot(whole.policy.module)) != digest(snapshot(last.policy.module))
+    ends, _ = job(tmp_path / "ends", stage_of(steps=best, **constant))
+    train(ends)
+    assert digest(snapshot(whole.policy.module)) == digest(snapshot(ends.policy.module))
+    assert digest(snapshot(second.policy.module)) == digest(snapshot(ends.policy.module))
 
 
 @pytest.mark.parametrize("name", ["optimizer.safetensors", "policy/toy.safetensors", "state.json", "manifest.json"])
