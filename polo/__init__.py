@@ -26,6 +26,7 @@ _PUBLIC = {
     "Baseline": "polo.protocols",
     "BeforeStep": "polo.protocols",
     "Beta": "polo.protocols",
+    "BoolArray": "polo.data",
     "Choice": "polo.context",
     "Chooses": "polo.protocols",
     "Component": "polo.plugin.component",
@@ -71,6 +72,8 @@ _PUBLIC = {
     "Splits": "polo.data",
     "Stateful": "polo.protocols",
     "Together": "polo.protocols",
+    "Top": "polo.protocols",
+    "TopItems": "polo.protocols",
     "Totals": "polo.protocols",
     "Tracker": "polo.protocols",
     "Trouble": "polo.protocols",
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
     from polo.context import Choice as Choice
     from polo.context import Context as Context
     from polo.data import PAD as PAD
+    from polo.data import BoolArray as BoolArray
     from polo.data import FloatArray as FloatArray
     from polo.data import IntArray as IntArray
     from polo.data import ItemTable as ItemTable
@@ -138,6 +142,8 @@ if TYPE_CHECKING:
     from polo.protocols import ScoresMany as ScoresMany
     from polo.protocols import Stateful as Stateful
     from polo.protocols import Together as Together
+    from polo.protocols import Top as Top
+    from polo.protocols import TopItems as TopItems
     from polo.protocols import Totals as Totals
     from polo.protocols import Tracker as Tracker
     from polo.protocols import Trouble as Trouble
