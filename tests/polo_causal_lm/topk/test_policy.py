@@ -97,11 +97,11 @@ def test_numbers_that_mean_nothing_and_shown_lists_are_refused(base: Path, tmp_p
 
 
 def test_on_lastfm_the_best_ten_are_those_of_scoring_all(tmp_path: Path) -> None:
-    """4,606 artists, 8 rows of the test split, a small model of 60 users; float32, so near-equal ones may swap."""
+    """4,606 artists, 8 rows of the test split, a small model of 30 users; float32, so near-equal ones may swap."""
     splits = LastFM(LastFMOptions(path=real_data("lastfm-hetrec")), real_context(tmp_path)).load()
     some = splits.sequences
-    few = Sequences.of(some.user[:60].tolist(), [some[i].tolist() for i in range(60)])
-    small = TinyLMOptions(hidden=32, layers=2, heads=2, vocab=1000, epochs=2)
+    few = Sequences.of(some.user[:30].tolist(), [some[i].tolist() for i in range(30)])
+    small = TinyLMOptions(hidden=32, layers=2, heads=2, vocab=1000, epochs=1)
     options = CausalLMOptions(base=Choice("base", "tiny_lm", small))
     made = CausalLM(options, context(tmp_path, replace(splits, sequences=few)))
     made.module.eval()
