@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from polo import FloatArray, IntArray
 
 #: children of one node that are sorted at a time
-PORTION = 512
+PORTION = 64
 
 
-@dataclass(frozen=True)
-class Open:
+class Open(NamedTuple):
     """An unexpanded node.
 
     Args:

@@ -71,9 +71,6 @@ class Search:
         wish: what is ranked.
         without: items that are left out.
 
-    Attributes:
-        expanded: nodes that were asked for.
-
     Example (the root's children have probabilities 0.5 and 0.25, then every title ends for certain):
         >>> tree = TitleTree.of([np.array([5, 2]), np.array([6, 2]), np.array([6, 7, 2])])
         >>> search = Search(tree, Wish(1), np.array([], np.int64))
@@ -98,7 +95,7 @@ class Search:
         self._asked: dict[int, Open] = {}
         self._trusted: list[float] = []
         self._certain = 0
-        self.expanded = 0
+        self._ranks: list[tuple[float, int]] = []
         self._open(np.zeros(1, np.int64), np.zeros(1))
 
     def wanted(self) -> list[int]:
@@ -118,7 +115,7 @@ class Search:
         self._frontier.put_back(taken[count:])
         self._trusted += [node.bound for node in taken[certain:count]]
         self._asked.update((node.node, node) for node in taken[:count])
-        self.expanded += count
+        self._ranks += [(-node.bound, node.least) for node in taken[:count]]
         return [node.node for node in taken[:count]]
 
     def tell(self, node: int, logps: FloatArray) -> None:
@@ -140,6 +137,16 @@ class Search:
         if len(ending):
             self._end(children[ending], logp[ending])
         self._open(children, logp)
+
+    @property
+    def expanded(self) -> int:
+        """Nodes that were asked for."""
+        return len(self._ranks)
+
+    @property
+    def needed(self) -> int:
+        """How many of them any proof of the places found needs: those that come before the last place."""
+        return sum(rank < self._last() for rank in self._ranks)
 
     @property
     def items(self) -> IntArray:
@@ -167,10 +174,13 @@ class Search:
 
     def _may_matter(self, node: Open) -> bool:
         """Whether a title below it may be among the K best."""
-        k = self._wish.k
-        if len(self._found.item) < k:
-            return True
-        return (-node.bound, node.least) < (-float(self._found.score[k - 1]), int(self._found.item[k - 1]))
+        return (-node.bound, node.least) < self._last()
+
+    def _last(self) -> tuple[float, int]:
+        """Where the last place stands; behind everything while it is empty."""
+        if len(self._found.item) < self._wish.k:
+            return (np.inf, np.iinfo(np.int64).max)
+        return (-float(self._found.score[-1]), int(self._found.item[-1]))
 
     def _certainly(self, nodes: list[Open]) -> int:
         """How many of the first nodes of the frontier the proof is certain to need."""

@@ -100,12 +100,13 @@ def test_law_no_more_nodes_than_the_proof_needs_and_half_as_many_again(
     world, k, ranking, left_out = given
     without = np.array(sorted(left_out & set(range(len(world.titles)))), np.int64)
     search, tree, logps = run(world, Wish(k, ranking), without), world.tree, world.logps()
-    last = (-search.scores[-1], search.items[-1]) if len(search.items) == k else (np.inf, 0)
+    last = (-search.scores[-1], search.items[-1]) if len(search.items) == k else (np.inf, 1000)
     needed = 0
     for node in range(len(tree)):
         below = tree.order[tree.low[node] + tree.ends[node] : tree.high[node]]
         bound = logps[node] / (tree.longest[node] if ranking == "mean" else 1)
         needed += bool(np.setdiff1d(below, without).size) and (-bound, tree.least[node]) < last
+    assert search.needed == needed
     assert needed <= search.expanded <= (1 + EXTRA) * needed
 
 
