@@ -107,6 +107,8 @@ def recommend(
         else:
             print(titles[item])
         return
+    if nodes is not None and not isinstance(policy, TopItems):
+        raise InputError("this policy does not search, it scores every item", where="--nodes", fix="drop --nodes")
     if searching and isinstance(policy, TopItems):
         found = best(policy, row, top, shown.items, nodes)
         there = found.items[0] != PAD

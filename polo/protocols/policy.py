@@ -151,7 +151,8 @@ class TopItems(Protocol):
     def top_items(self, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None) -> Top:
         """The k best items of each row by ``score``, without gradient, in evaluation mode.
 
-        Equal scores are ranked by item number.
+        Equal scores are ranked by item number. Weights must not be sharded: processes would call the module unequally
+        often.
 
         Args:
             rows: B rows.
