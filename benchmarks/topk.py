@@ -57,7 +57,7 @@ TOO_MANY = 200_000
 
 @dataclass(frozen=True)
 class Line:
-    """A catalogue's figures; ``None`` where the whole tree was not scored."""
+    """A catalogue's figures; ``None`` where the whole tree was not scored. ``made``: share of places of made titles."""
 
     titles: int
     tree_nodes: int
@@ -69,6 +69,7 @@ class Line:
     time_ratio_tree: float | None
     users_of_tree: int
     exact: bool | None
+    made: float
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -120,6 +121,7 @@ def measure(world: World, titles: list[IntArray]) -> tuple[Line, list[Search]]:
         time_ratio_tree=statistics.median(ratios) if ratios else None,
         users_of_tree=len(ratios),
         exact=exact if ratios else None,
+        made=float(np.mean([search.items >= len(world.policy.texts.titles) for search in searches])),
     )
     return line, searches
 

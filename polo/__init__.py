@@ -54,6 +54,7 @@ _PUBLIC = {
     "Needing": "polo.protocols",
     "PAD": "polo.data",
     "Peek": "polo.protocols",
+    "PeekTop": "polo.protocols",
     "Policy": "polo.protocols",
     "PoloError": "polo.errors",
     "Ranked": "polo.protocols",
@@ -133,6 +134,7 @@ if TYPE_CHECKING:
     from polo.protocols import Need as Need
     from polo.protocols import Needing as Needing
     from polo.protocols import Peek as Peek
+    from polo.protocols import PeekTop as PeekTop
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import Refresh as Refresh

@@ -46,6 +46,7 @@ from polo.protocols.training import Loss as Loss
 from polo.protocols.training import Need as Need
 from polo.protocols.training import Needing as Needing
 from polo.protocols.training import Peek as Peek
+from polo.protocols.training import PeekTop as PeekTop
 from polo.protocols.training import Refresh as Refresh
 from polo.protocols.training import Sampler as Sampler
 from polo.protocols.training import Stateful as Stateful

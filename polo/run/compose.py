@@ -156,6 +156,10 @@ class Composer:
             if "logprob" in getattr(part, "needs", ()) and unit == "similarity":
                 found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
                                      "choose another loss or a text policy"))  # fmt: skip
+            finds = hasattr(self._target(self.recipe.policy), "top_items")
+            if "top_items" in getattr(part, "needs", ()) and not finds:
+                found.append(Problem(where, f"{title} needs the best items of the catalogue; {policy} finds none",
+                                     "choose another sampler, or a text policy"))  # fmt: skip
         return found
 
     def policy(self) -> Policy:
