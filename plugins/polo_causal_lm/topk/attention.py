@@ -128,6 +128,7 @@ def _grouped(
     b, h, q, d = query.shape
     share = h // key.shape[1]
     stacked = query.reshape(b, key.shape[1], share * q, d)
-    wide = None if mask is None else mask.repeat(1, share, 1)[:, None]
+    wide = mask if mask is None or share == 1 else mask.repeat(1, share, 1)
+    wide = None if wide is None else wide[:, None]
     found = functional.scaled_dot_product_attention(stacked, key, value, attn_mask=wide, scale=asked.scaling)
     return found.reshape(b, h, q, d).transpose(1, 2)

@@ -102,7 +102,8 @@ class Search:
         """The nodes that must be expanded next; none: the search is over, or may not go on."""
         room = WIDTH if self._wish.nodes is None else min(WIDTH, self._wish.nodes - self.expanded)
         taken: list[Open] = []
-        while len(taken) < room and (node := self._frontier.peek()) is not None and self._may_matter(node):
+        last = self._last()
+        while len(taken) < room and (node := self._frontier.peek()) is not None and (-node.bound, node.least) < last:
             taken.append(self._frontier.pop())
         if not taken:
             return []
@@ -146,7 +147,8 @@ class Search:
     @property
     def needed(self) -> int:
         """How many of them any proof of the places found needs: those that come before the last place."""
-        return sum(rank < self._last() for rank in self._ranks)
+        last = self._last()
+        return sum(rank < last for rank in self._ranks)
 
     @property
     def items(self) -> IntArray:
@@ -171,10 +173,6 @@ class Search:
             proven[len(score) :] = False
             proven[: len(score)] = before
         return proven
-
-    def _may_matter(self, node: Open) -> bool:
-        """Whether a title below it may be among the K best."""
-        return (-node.bound, node.least) < self._last()
 
     def _last(self) -> tuple[float, int]:
         """Where the last place stands; behind everything while it is empty."""
