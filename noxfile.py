@@ -15,7 +15,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 #: packages whose shape annotations are checked at every call
-SHAPES = "--jaxtyping-packages=polo_causal_lm,polo_preference,polo_dynamicpo,polo_lpo,beartype.beartype"
+SHAPES = "--jaxtyping-packages=polo_causal_lm,polo_preference,polo_dynamicpo,polo_lpo,polo_drrl,beartype.beartype"
 
 
 def install(session: nox.Session, *groups: str, extras: str = "") -> None:

@@ -205,3 +205,9 @@ class Splits:
     licence: str = ""
     tied_times: float | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def n_users(self) -> int:
+        """One more than the highest user number of any row: the length of a table with an entry for each user."""
+        numbers = (part.user for part in (self.train, self.valid, self.test))
+        return 1 + max((int(user.max()) for user in numbers if len(user)), default=-1)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polo import PAD, Known, Ragged, Rows, Sequences
+from polo.testing import small_splits
 
 PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=40)
 
@@ -70,3 +71,11 @@ def test_the_right_items_of_a_row_go_with_it() -> None:
     kept = rows[np.array([2])].relevant
     assert kept is not None
     assert kept.items.tolist() == [3, 8, 9]
+
+
+def test_a_table_of_users_has_a_place_for_the_users_of_every_split() -> None:
+    splits = small_splits(users=9)
+    assert splits.n_users == 9
+    assert replace(splits, train=splits.train[splits.train.user < 3]).n_users == 9, "a user may be in the test alone"
+    none = splits.test[:0]
+    assert replace(splits, train=none, valid=none, test=none).n_users == 0

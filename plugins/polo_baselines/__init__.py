@@ -1,4 +1,4 @@
-"""What every model is measured beside: chance, popularity, and two ways of counting.
+"""What every model is measured beside: chance, popularity, two ways of counting, and two of least squares.
 
 Declarations only; what they name is imported when it is used.
 """
@@ -30,6 +30,20 @@ def polo_baselines() -> Sequence[Component]:
             name="markov",
             build="polo_baselines.counting:Markov",
             summary="directed co-occurrence within 10 steps, weighted 1/distance, summed over the shown history",
+        ),
+        Component(
+            name="ease",
+            build="polo_baselines.ease:Ease",
+            options="polo_baselines.options:EaseOptions",
+            summary="each item predicted from all others by ridge regression, in closed form",
+            source="EASE, arXiv 1905.03375",
+        ),
+        Component(
+            name="ials",
+            build="polo_baselines.ials:Ials",
+            options="polo_baselines.options:IalsOptions",
+            summary="matrix factorisation by alternating least squares over all entries",
+            source="iALS, doi 10.1109/ICDM.2008.22; form of arXiv 2110.14037",
         ),
         Component(
             name="run",

@@ -10,12 +10,11 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-from polo import PAD, Context, FloatArray, IntArray, Rows, Sequences, Splits
+from polo import Context, FloatArray, IntArray, Rows, Sequences, Splits
+from polo_baselines.profiles import ENTRIES, of_histories, of_users
 
 #: how far apart two items of a training pair may stand
 WINDOW: Final = 10
-#: entries of the largest temporary array
-_ENTRIES: Final = 1 << 22
 
 
 def sum_over_history(table: sparse.csr_array, rows: Rows, candidates: IntArray) -> FloatArray:
@@ -29,28 +28,18 @@ def sum_over_history(table: sparse.csr_array, rows: Rows, candidates: IntArray) 
     Returns:
         float64 ``[N, n]``.
     """
-    n_items = table.shape[1]
     out = np.empty(candidates.shape)
-    step = max(1, _ENTRIES // n_items)
+    step = max(1, ENTRIES // table.shape[1])
     for start in range(0, len(candidates), step):
-        history = rows.history[start : start + step]
-        row, column = np.nonzero(history != PAD)
-        shown = sparse.csr_array(
-            (np.ones(len(row)), (row, history[row, column])), shape=(len(history), n_items), dtype=np.float64
-        )
-        sums = (shown @ table).toarray()
-        out[start : start + step] = np.take_along_axis(sums, candidates[start : start + step], axis=1)
+        here = slice(start, start + step)
+        sums = (of_histories(rows[here], table.shape[0]) @ table).toarray()
+        out[here] = np.take_along_axis(sums, candidates[here], axis=1)
     return out
 
 
 def cosine_table(sequences: Sequences, n_items: int) -> sparse.csr_array:
     """cos(i, j) = |users with i and j| / sqrt(|users with i| |users with j|), and 0 for i = j."""
-    owner = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
-    _, user = np.unique(sequences.user, return_inverse=True)
-    has = sparse.coo_array(
-        (np.ones(len(owner)), (user[owner], sequences.items)), shape=(len(sequences), n_items)
-    ).tocsr()
-    has.data[:] = 1.0  # an item that a user took twice still counts as one user
+    _, has = of_users(sequences, n_items)
     count = np.asarray(has.sum(axis=0)).ravel()
     scale = sparse.dia_array((1 / np.sqrt(np.maximum(count, 1))[None, :], [0]), shape=(n_items, n_items))
     table = sparse.csr_array(scale @ (has.T @ has) @ scale)

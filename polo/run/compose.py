@@ -138,26 +138,31 @@ class Composer:
         return heads
 
     def _conflicts(self, name: str, stage: Stage, heads: Heads, unit: str | None) -> list[Problem]:
-        loss, policy = f"loss '{stage.loss.name}'", f"policy '{self.recipe.policy.name}'"
-        where = self._where("stages", name, "loss")
-        found = []
-        if "negatives" in heads.loss.needs and heads.sampler is None:
-            found.append(
-                Problem(where, f"{loss} needs negatives; stage '{name}' has no sampler", "add `sampler: uniform`")
-            )
-        if "log_q" in heads.loss.needs and "log_q" not in getattr(heads.sampler, "gives", ()) and heads.sampler:
-            named = f"sampler '{stage.sampler.name}'" if stage.sampler else "the sampler"
-            found.append(Problem(where, f"{loss} corrects for how negatives were drawn; {named} does not say",
-                                 "draw with `popularity` or `in_batch`"))  # fmt: skip
-        if heads.needs_reference and self.recipe.reference == "none":
-            found.append(Problem(where, f"{loss} needs a reference; the recipe says `reference: none`",
-                                 "name a stage, or `base`"))  # fmt: skip
-        for part, title in ((heads.loss, loss), (heads.sampler, "the sampler"), (heads.beta, "the beta")):
-            if "logprob" in getattr(part, "needs", ()) and unit == "similarity":
+        policy = f"policy '{self.recipe.policy.name}'"
+        chosen: dict[str, tuple[Choice | None, object]] = {
+            "loss": (stage.loss, heads.loss),
+            "sampler": (stage.sampler, heads.sampler),
+            "beta": (stage.beta, heads.beta),
+        }
+        named = {kind: f"{kind} '{choice.name}'" for kind, (choice, _) in chosen.items() if choice is not None}
+        sampler, found = named.get("sampler"), []
+        for kind, title in named.items():
+            needs, where = getattr(chosen[kind][1], "needs", ()), self._where("stages", name, kind)
+            if "negatives" in needs and sampler is None:
+                found.append(
+                    Problem(where, f"{title} needs negatives; stage '{name}' has no sampler", "add `sampler: uniform`")
+                )
+            if "log_q" in needs and sampler is not None and "log_q" not in getattr(heads.sampler, "gives", ()):
+                found.append(Problem(where, f"{title} corrects for how negatives were drawn; {sampler} does not say",
+                                     "draw with `popularity` or `in_batch`"))  # fmt: skip
+            if "reference" in needs and self.recipe.reference == "none":
+                found.append(Problem(where, f"{title} needs a reference; the recipe says `reference: none`",
+                                     "name a stage, or `base`"))  # fmt: skip
+            if "logprob" in needs and unit == "similarity":
                 found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
                                      "choose another loss or a text policy"))  # fmt: skip
             finds = hasattr(self._target(self.recipe.policy), "top_items")
-            if "top_items" in getattr(part, "needs", ()) and not finds:
+            if "top_items" in needs and not finds:
                 found.append(Problem(where, f"{title} needs the best items of the catalogue; {policy} finds none",
                                      "choose another sampler, or a text policy"))  # fmt: skip
         return found

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+import polo_drrl
 import polo_dynamicpo
 import polo_lpo
 import polo_preference
 from polo import Choice, Component, Context, PoloError
 from polo.testing import check_beta, check_loss, check_sampler, context, small_splits
 
-PLUGINS = (polo_preference, polo_dynamicpo, polo_lpo)
+PLUGINS = (polo_preference, polo_dynamicpo, polo_lpo, polo_drrl)
 HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers"}
 
 
@@ -63,12 +64,27 @@ LOSS_CASES: list[tuple[str, dict[str, Any]]] = [
     ("lpo", {"negatives": "inside"}),
     ("lpo", {"length": "sum", "r2": 2.0}),
     ("lpo_dynamic", {"negatives": "inside", "length": "sum"}),
+    ("softmax", {"positive": False}),
+    ("softmax", {"reward": "log_ratio"}),
+    ("bsl", {"ratio": 0.5, "positives": "row"}),
+    ("bsl", {"ratio": 2.0, "reward": "log_ratio"}),
+    *((name, {"reward": "log_ratio"}) for name in ("bpr", "bce", "mse")),
+    ("ccl", {"reward": "log_ratio", "margin": 0.0, "weight": 3.0}),
+    ("psl", {"activation": "relu", "temperature": 0.2}),
+    ("psl", {"activation": "atan", "reward": "log_ratio"}),
+    ("sl_at_k", {"k": 2, "detach": True, "reward": "log_ratio"}),
+    ("llpauc", {"ascent": False, "reward": "log_ratio"}),
+    ("adv_infonce", {"weight": 1.0, "width": 4, "reward": "log_ratio"}),
+    ("drrl", {"omega": 1.001, "eps": 0.0, "c": 2.0}),
+    ("drrl", {"gamma": 0.0, "reward": "log_ratio"}),
+    ("drrl", {"omega": 2.0, "solver": "bisect", "c": 1.5}),
+    ("drrl", {"gamma": 0.0, "solver": "bisect", "c": 3.0, "eps": 0.0}),
 ]
 
 
 @pytest.mark.parametrize(("name", "options"), LOSS_CASES, ids=lambda v: str(v))
 def test_every_loss_keeps_the_contract(name: str, options: dict[str, Any]) -> None:
-    check_loss(make("loss", name, context(), **options))
+    check_loss(make("loss", name, context(splits=small_splits()), **options))
 
 
 @pytest.mark.parametrize("parts", [("dmpo", "sft"), ("dpo", "kto"), ("bco", "alpha_dpo", "cpo"), ("sdpo", "apo_zero")])
@@ -164,6 +180,7 @@ def test_all_names_are_there() -> None:
     assert set(LOSSES) >= {
         "dpo", "cdpo", "robust_dpo", "ipo", "hinge", "simpo", "cpo", "orpo", "kto", "dpop", "rpo", "alpha_dpo", "dmpo",
         "sdpo", "mppo", "lpo", "sft", "sum", "apo_zero", "apo_down", "nca", "exo", "sppo", "discopop", "bco",
+        "softmax", "bsl", "bpr", "bce", "mse", "ccl", "psl", "sl_at_k", "llpauc", "adv_infonce", "drrl",
     }  # fmt: skip
     assert set(BETAS) >= {"fixed", "linear", "cosine", "dual_margin", "batch_dynamic"}
     assert set(SAMPLERS) >= {

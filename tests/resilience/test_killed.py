@@ -94,3 +94,31 @@ def test_a_run_that_is_killed_again_and_again_is_exact(
     assert ended.code == 0, ended.said
     assert deaths >= 3
     assert outcome(run_folder(place)) == expected
+
+
+#: an objective whose loss keeps a number for each user, which moves in every step
+KEEPING = (
+    "stages.prefer.sampler={use: uniform, k: 5}",
+    "stages.prefer.beta={use: fixed, value: 0.1}",
+    "stages.prefer.loss={use: drrl, reward: log_ratio, c: 2.0, eps: 0.0, threshold: -0.5, threshold_lr: 0.1}",
+)
+
+
+def test_what_a_loss_keeps_for_each_user_survives_sigkill_in_the_middle_of_an_epoch(
+    polo: Polo, base: Path, tmp_path: Path
+) -> None:
+    """Killed while the checkpoint of step 4 is written, and right after it: the run goes on from step 2, and from 4."""
+    place = furnish(tmp_path / "whole", base)
+    ended = polo(place, "run", "toy.yaml", *KEEPING, changes=str(tmp_path / "changes"))
+    assert ended.code == 0, ended.said
+    expected = outcome(run_folder(place))
+    changes = (tmp_path / "changes").read_text().splitlines()
+    at = [i for i, change in enumerate(changes, start=1) if "prefer-4" in change]
+    for name, point in (("during", at[len(at) // 2]), ("after", at[-1] + 1)):
+        place = furnish(tmp_path / name, base)
+        killed = polo(place, "run", "toy.yaml", *KEEPING, die_at=point)
+        assert killed.code == -signal.SIGKILL, killed.said
+        ended = polo(place, "run", "toy.yaml", *KEEPING, "--resume", str(run_folder(place)))
+        assert ended.code == 0, ended.said
+        assert "going on from step" in ended.said
+        assert outcome(run_folder(place)) == expected, name

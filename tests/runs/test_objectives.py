@@ -1,4 +1,4 @@
-"""Objectives of three kinds, from recipe to results: a softmax over negatives, a linear loss, a whole-batch head."""
+"""Objectives of several kinds, from recipe to results: softmax, linear, whole-batch, and losses of recommenders."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ OBJECTIVES = {
     "lpo": (0.2, "{use: top, k: 2, m: 5}", 2.0),
     # 1/2 [(1 - sigmoid(0)) + (1 - sigmoid(0))]; needs mismatched pairs and the whole batch
     "kto": (0.1, "{use: uniform, k: 3}", 0.5),
+    # recommender losses on log-ratios, all 0: log(1 + k) again; hinge 1 and 2 * (0 - -1)
+    "{use: softmax, reward: log_ratio}": (1.0, "{use: uniform, k: 4}", math.log(5)),
+    "{use: ccl, reward: log_ratio, margin: -1.0, weight: 2.0}": (0.1, "{use: uniform, k: 3}", 3.0),
+    # hinge 1; the excess over b = -1 is 1 for all, slope 1 - c = -1: each row of a user moves b by 1e-9; 2 * 1 - 1
+    "{use: drrl, reward: log_ratio, c: 2.0, eps: 0.0, threshold: -1.0, threshold_lr: 1e-9}": (
+        0.1,
+        "{use: uniform, k: 3}",
+        2.0,
+    ),
+    # the worst mean of equal rewards is their value
+    "{use: drrl, reward: log_ratio, c: 2.0, eps: 0.0, solver: bisect}": (0.1, "{use: uniform, k: 3}", 1.0),
 }
 
 

@@ -1,0 +1,51 @@
+"""A local plugin with what a stage needs besides its objective: made-up rows, and two very small policies."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor
+
+from polo import PAD, Component, Context, Rows, Splits, hookimpl
+from polo.testing import small_splits
+from tests.engine.toys import ToyPolicy
+
+
+class Small:
+    def __init__(self, options: None, context: Context) -> None: ...
+
+    def load(self) -> Splits:
+        return small_splits(users=8, items=24, history=3)
+
+
+class LogProb(ToyPolicy):
+    def __init__(self, options: None, context: Context) -> None:
+        assert context.splits is not None
+        super().__init__(items=len(context.splits.items), width=4)
+
+
+class Similarity(LogProb):
+    """Inner products of the last shown item's vector."""
+
+    unit: Literal["similarity"] = "similarity"  # type: ignore[assignment]
+
+    def score(self, rows: Rows, items: Tensor) -> Tensor:
+        import torch
+
+        table: Any = self.module
+        last = torch.from_numpy(rows.history[:, -1])
+        assert bool((last != PAD).all())
+        return torch.einsum("bd,bnd->bn", table.inside(last), table.outside(items))
+
+
+@hookimpl
+def polo_data_sources():
+    return [Component(name="small", build=":Small", summary="made up")]
+
+
+@hookimpl
+def polo_policies():
+    return [
+        Component(name="toy_logprob", build=":LogProb", summary="log-probabilities"),
+        Component(name="toy_similarity", build=":Similarity", summary="similarities"),
+    ]
