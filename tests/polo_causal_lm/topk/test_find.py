@@ -75,7 +75,7 @@ def test_keys_that_were_dropped_are_made_again() -> None:
             np.testing.assert_allclose(search.scores, expected.scores, atol=1e-12)
     assert runs[1][1] > tokens  # as few slots as a path needs: beginnings are computed again
     assert runs[2][1] == tokens  # small passes cost no token more
-    assert runs[2][2] > 3 * passes
+    assert runs[2][2] > 1.5 * passes
 
 
 def test_rows_together_take_as_many_passes_as_the_longest_of_them_alone() -> None:
