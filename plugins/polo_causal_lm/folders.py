@@ -40,8 +40,9 @@ def _hash(path: Path, cache: Path | None) -> str:
     if cache is None:
         return _read(path)
     found = path.stat()
-    told = [str(path.resolve()), found.st_size, found.st_mtime_ns, found.st_ino]
-    place = cache / "hashes" / hashlib.sha256(told[0].encode()).hexdigest()[:32]
+    where = str(path.resolve())
+    told = [where, found.st_size, found.st_mtime_ns, found.st_ino]
+    place = cache / "hashes" / hashlib.sha256(where.encode()).hexdigest()[:32]
     try:
         known = json.loads(place.read_text("utf-8"))
         if known[:-1] == told:

@@ -42,7 +42,7 @@ def check_folder(folder: Path) -> None:
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id; padding falls back on the end token."""
-    tokenizer = _read(path, lambda: AutoTokenizer.from_pretrained(path, revision=revision))
+    tokenizer: PreTrainedTokenizerBase = _read(path, lambda: AutoTokenizer.from_pretrained(path, revision=revision))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -97,7 +97,7 @@ def add_lora(model: Any, options: LoraOptions) -> PeftModel:
     targets = options.targets if isinstance(options.targets, str) else list(options.targets)
     config = LoraConfig(
         r=options.r,
-        lora_alpha=options.alpha,
+        lora_alpha=options.alpha,  # type: ignore[arg-type] # peft says int, and divides by r whatever number it is
         lora_dropout=options.dropout,
         target_modules=targets,
         task_type="CAUSAL_LM",

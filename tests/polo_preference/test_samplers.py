@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Context, InputError, PoloError, RowRandom, Rows, Scores
-from polo.testing import Case
+from polo.testing import Case, context, small_splits
 from polo.testing.samplers import PeekAll, peek, scores_of
 from polo.testing.strategies import score_cases
 from polo_preference.noise import gumbel, uniform
 from polo_preference.samplers.weighted import draw_weighted
-from tests.contracts.test_components import UNIFORM, choice, context, make, small_splits
+from tests.contracts.components import UNIFORM, choice, make
 
 SPLITS = small_splits()
 RNG = RowRandom(0, "stage", 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polo.errors import InputError, RecipeError
 from polo.recipe import load, to_yaml
 from polo.recipe.dump import dump
-from tests.recipe.test_reader import TREES, YAMLISH
+from tests.recipe.texts import TREES, YAMLISH
 from tests.toys import RECIPE, plugins, refusal, resolve, write
 
 PLUGINS = plugins()

@@ -112,7 +112,7 @@ class NodeAttention:
         return found[row, column][None]
 
     def _mask(self, window: int | None) -> Bool[Tensor, "b q s"]:
-        if window not in self._masks:
+        if window is not None and window not in self._masks:
             self._masks[window] = self._sees & torch.from_numpy(self._distance < window).to(self._sees.device)
         return self._masks[window]
 

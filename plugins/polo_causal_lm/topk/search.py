@@ -219,5 +219,5 @@ class Search:
         if len(self._found.item) == self._wish.k:
             inside &= bound >= self._found.score[-1]
         if inside.any():
-            columns = (bound, tree.least[nodes].astype(np.int64), nodes, logp, titles, scale)
-            self._frontier.add(*(column[inside] for column in columns))
+            least = tree.least[nodes].astype(np.int64)
+            self._frontier.add(bound[inside], least[inside], nodes[inside], logp[inside], titles[inside], scale[inside])

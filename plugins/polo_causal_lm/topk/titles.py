@@ -80,11 +80,12 @@ class TitleTree:
             titles: n arrays of token ids, each with the end token.
         """
         trie, n = Trie(titles), len(titles)
-        whole = np.array([0])
-        levels = [(np.array([-1]), whole, whole, whole, np.array([n]), whole,
+        whole: npt.NDArray[np.int64] = np.array([0])
+        levels: list[tuple[npt.NDArray[np.integer], ...]] = [(np.array([-1]), whole, whole, whole, np.array([n]), whole,
                    np.array([trie.order.min(initial=0)]), np.array([trie.lengths.max(initial=0)]))]  # fmt: skip
-        before, first = whole, 0  # where the nodes of the level above begin, and the number of its first node
-        for depth in range(trie.tokens.shape[1]):
+        before: npt.NDArray[np.int64] = whole
+        first = 0  # where the nodes of the level above begin, and the number of its first node
+        for depth in range(int(trie.lengths.max(initial=0))):
             # Titles part from the one before them; some of them have ended already, those begin no node.
             parts = np.flatnonzero(trie.alike <= depth)
             starts = trie.lengths[parts] > depth
@@ -103,11 +104,10 @@ class TitleTree:
                 np.maximum.reduceat(trie.lengths, parts)[starts],
             ))  # fmt: skip
             before, first = low, first + len(levels[-2][0])
-        token, parent, depth_, low, high, ends, least, longest = (
-            np.concatenate(column).astype(np.int32) for column in zip(*levels, strict=True)
-        )
-        children = np.bincount(parent[1:], minlength=len(token))
+        columns: list[_Int32] = [np.concatenate(column).astype(np.int32) for column in zip(*levels, strict=True)]
+        token, parents, depths, lows, high, ends, least, longest = columns
+        children = np.bincount(parents[1:], minlength=len(token))
         child = np.append(1, 1 + np.cumsum(children)).astype(np.int32)
         lengths = np.empty(n, np.int64)
         lengths[trie.order] = trie.lengths
-        return cls(trie.order, lengths, token, parent, depth_, child, low, high, ends, least, longest)
+        return cls(trie.order, lengths, token, parents, depths, child, lows, high, ends, least, longest)

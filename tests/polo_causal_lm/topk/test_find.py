@@ -15,8 +15,7 @@ from polo_causal_lm.topk.best import token_bytes
 from polo_causal_lm.topk.find import Machine, find
 from polo_causal_lm.topk.search import Search, Wish
 from polo_causal_lm.topk.titles import TitleTree
-from tests.polo_causal_lm.engines.test_tree import catalogue
-from tests.polo_causal_lm.world import random_encoded, tree_scorer
+from tests.polo_causal_lm.world import catalogue, random_encoded, tree_scorer
 
 CPU = torch.device("cpu")
 FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "mistral_window", "gemma3", "gemma3_window"]

@@ -23,8 +23,8 @@ from polo.model.sharding import agreed, blocks, clip, is_sharded, like, plain, s
 from polo.model.weights import digest, restore, snapshot, trainable, under
 from polo.train import checkpoint
 from polo.train.step import Objective, Stepper
-from tests.engine.test_step import Centred, FirstK, Pairs
-from tests.engine.toys import ToyPolicy, toy_rows
+from tests.toy_objective import Centred, FirstK, Pairs
+from tests.toy_policy import ToyPolicy, toy_rows
 
 WORLD = 2
 HEADS = {"row-wise": Pairs(), "whole batch": Centred()}

@@ -8,14 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.runs.conftest import RECIPE
+from tests.run.faults.places import Ended, Polo, furnish
+from tests.run.toy import RECIPE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,24 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a run ended: its exit code (negative: the signal that killed it) and all it said."""
-
-    code: int
-    said: str
-
-
-Polo = Callable[..., Ended]
-
-
 @pytest.fixture(scope="session")
 def polo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Polo]:
     """``polo(folder, *words, **job)`` runs polo in a process of its own; see ``zygote`` for what a job may hold."""
     place = tmp_path_factory.mktemp("zygote")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.resilience.zygote", str(place / "ready")],
+        [sys.executable, "-m", "tests.run.faults.zygote", str(place / "ready")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -82,21 +71,3 @@ def base(polo: Polo, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(base: Path, tmp_path: Path) -> Path:
     """A folder with the recipe and a cache of its own."""
     return furnish(tmp_path / "place", base)
-
-
-def furnish(place: Path, base: Path) -> Path:
-    place.mkdir()
-    (place / "toy.yaml").write_text(RECIPE)
-    shutil.copytree(base, place / "cache")
-    return place
-
-
-def run_folder(place: Path) -> Path:
-    """The only run of a folder."""
-    (found,) = (place / "runs").iterdir()
-    return found
-
-
-def leftovers(place: Path) -> list[Path]:
-    """What is half-written."""
-    return list(place.rglob(".tmp-*"))

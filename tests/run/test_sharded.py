@@ -17,7 +17,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from tests.runs.conftest import command
+from tests.run.toy import command
 
 #: the judge computes the same sums in another order; float32 over nine steps
 TOLERANCE = 1e-5

@@ -15,7 +15,7 @@ from polo.errors import InputError
 from polo.store import runfolder
 from polo.store.files import damage, whole_folder
 from polo.store.runfolder import RunFolder
-from tests.resilience.conftest import Ended, Polo, leftovers, run_folder
+from tests.run.faults.places import Ended, Polo, leftovers, run_folder
 
 
 def assert_one_message(ended: Ended, code: int, *words: str) -> None:
@@ -93,7 +93,7 @@ def test_a_read_only_cache_is_one_message(polo: Polo, place: Path, disk: Path) -
 @pytest.fixture(scope="module")
 def finished(polo: Polo, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The place of a finished run, for others to copy."""
-    from tests.resilience.conftest import furnish
+    from tests.run.faults.places import furnish
 
     place = furnish(tmp_path_factory.mktemp("finished") / "place", base)
     ended = polo(place, "run", "toy.yaml")
@@ -285,7 +285,7 @@ def test_half_a_line_in_the_log_does_not_spoil_the_next_one(tmp_path: Path) -> N
 
 def logged(place: Path, base: Path, polo: Polo, what: str) -> list[int]:
     """Numbers of the changes of files whose name holds ``what``, from a run of its own."""
-    from tests.resilience.conftest import furnish
+    from tests.run.faults.places import furnish
 
     other = furnish(place.parent / "counted", base)
     changes = place.parent / "changes"

@@ -1,13 +1,13 @@
-"""A whole recipe small enough to run in seconds: a tiny world, a tiny model, the real components."""
+"""A whole recipe small enough to run in seconds (tiny world, tiny model, real components), and how it is run."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 RECIPE = """\
 polo: 1
@@ -36,12 +36,6 @@ evaluate:
 """
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all runs of the session, so that the base is made once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 def command(*words: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
     """polo in a process of its own; fails when it ends with another code."""
     done = subprocess.run(
@@ -67,20 +61,10 @@ def killed(line: str, *words: str, **environment: str) -> None:
         process.stderr.read()
 
 
-@pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, str]:
-    """A finished run that nobody may change, and what it said."""
-    place = tmp_path_factory.mktemp("original")
-    (place / "toy.yaml").write_text(RECIPE)
-    done = command("run", str(place / "toy.yaml"), f"out={place / 'runs'}", POLO_CACHE=str(cache))
-    return Path(done.stdout.strip().splitlines()[-1]), done.stdout
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
-@pytest.fixture
-def toy(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The recipe's file; the current folder is its own."""
-    monkeypatch.setenv("POLO_CACHE", str(cache))
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "toy.yaml"
-    path.write_text(RECIPE)
-    return path
+def folder_of(done: subprocess.CompletedProcess[str]) -> Path:
+    return Path(done.stdout.strip().splitlines()[-1])

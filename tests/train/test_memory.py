@@ -16,7 +16,7 @@ from polo.model.reference import Reference, ScoreCache
 from polo.model.weights import snapshot
 from polo.recipe.model import Validate
 from polo.train.loop import train
-from tests.engine.test_stage import job, stage_of
+from tests.train.jobs import job, stage_of
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 #: bytes a step. A metric line that is kept would be 600 (a dict of 12 floats), the scores of a batch more; what

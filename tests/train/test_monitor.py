@@ -15,9 +15,9 @@ from torch import Tensor
 from polo.protocols import Ranked
 from polo.train.monitor import Monitor
 from polo.train.step import Objective, Stepper
-from tests.engine.test_stage import Remembering
-from tests.engine.test_step import FirstK
-from tests.engine.toys import ToyPolicy, toy_rows
+from tests.toy_objective import FirstK
+from tests.toy_policy import ToyPolicy, toy_rows
+from tests.train.jobs import Remembering
 
 
 class Logistic:

@@ -10,8 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.runs.conftest import command, killed
-from tests.runs.test_run import folder_of, metrics
+from tests.run.toy import command, folder_of, killed, metrics
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from polo import PAD, Component, Context, Rows, Splits, hookimpl
 from polo.testing import small_splits
-from tests.engine.toys import ToyPolicy
+from tests.toy_policy import ToyPolicy
 
 
 class Small:

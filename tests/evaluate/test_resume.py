@@ -14,7 +14,7 @@ from polo.console import Console
 from polo.data import Rows
 from polo.evaluate.resume import Parts
 from polo.model.scoring import score_lists
-from tests.engine.toys import ToyPolicy, toy_rows
+from tests.toy_policy import ToyPolicy, toy_rows
 
 ROWS = toy_rows(50, candidates=8)
 

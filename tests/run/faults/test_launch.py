@@ -13,7 +13,7 @@ import pytest
 from polo.errors import PoloError
 from polo.run import launch as module
 from polo.run.launch import launch, peer_lost
-from tests.resilience.conftest import furnish, run_folder
+from tests.run.faults.places import furnish, run_folder
 
 #: a head that ends the process of rank $DYING at its third call
 DYING = """

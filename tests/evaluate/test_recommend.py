@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polo import Context, InputError, ItemTable, PoloError, Rows
 from polo.evaluate.recommend import asked, decode, match_titles, rank
 from polo.model.scoring import PolicyScorer, PolicyScorerOptions
-from tests.engine.toys import ToyPolicy
+from tests.toy_policy import ToyPolicy
 
 TITLES = ["Boards of Canada", "Björk", "Radiohead", "The Beatles", "Beatles Revival Band", "Muse"]
 TABLE = ItemTable(TITLES, TITLES)

@@ -11,8 +11,7 @@ import pytest
 from peft import AutoPeftModelForCausalLM
 
 from polo.run.fingerprint import training_code
-from tests.runs.conftest import command
-from tests.runs.test_run import folder_of
+from tests.run.toy import command, folder_of
 
 PLUGIN = """\
 import torch

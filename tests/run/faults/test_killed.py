@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.resilience.conftest import Polo, furnish, leftovers, run_folder
+from tests.run.faults.places import Polo, furnish, leftovers, run_folder
 
 #: how many of the places lie in: the writing of a checkpoint, evaluation, anywhere else
 POINTS = {"checkpoint": 6, "evaluation": 5, "elsewhere": 9}

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
 from polo.cli import main
-from tests.runs.conftest import command, killed
-
-
-def metrics(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-
-
-def folder_of(done: subprocess.CompletedProcess[str]) -> Path:
-    return Path(done.stdout.strip().splitlines()[-1])
+from tests.run.toy import command, folder_of, killed, metrics
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.polo_causal_lm.world import save_base
-from tests.runs.conftest import command
+from tests.run.toy import command
 
 FILES = {"config.json": 600, "tokenizer.json": 9_000, "model.safetensors": 2_470_000_000}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

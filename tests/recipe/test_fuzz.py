@@ -24,7 +24,7 @@ from polo.plugin.load import Plugins, load_plugins
 from polo.recipe import load, to_yaml
 from polo.recipe.dump import dump
 from polo.recipe.reader import parse
-from tests.recipe.test_reader import PIECES, TREES, YAMLISH
+from tests.recipe.texts import PIECES, TREES, YAMLISH
 
 pytestmark = pytest.mark.fuzz
 

@@ -1,0 +1,34 @@
+"""A whole recipe small enough to run in seconds: a tiny world, a tiny model, the real components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.run.toy import RECIPE, command
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all runs of the session, so that the base is made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, str]:
+    """A finished run that nobody may change, and what it said."""
+    place = tmp_path_factory.mktemp("original")
+    (place / "toy.yaml").write_text(RECIPE)
+    done = command("run", str(place / "toy.yaml"), f"out={place / 'runs'}", POLO_CACHE=str(cache))
+    return Path(done.stdout.strip().splitlines()[-1]), done.stdout
+
+
+@pytest.fixture
+def toy(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The recipe's file; the current folder is its own."""
+    monkeypatch.setenv("POLO_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "toy.yaml"
+    path.write_text(RECIPE)
+    return path
