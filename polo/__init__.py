@@ -57,6 +57,7 @@ _PUBLIC = {
     "PeekTop": "polo.protocols",
     "Policy": "polo.protocols",
     "PoloError": "polo.errors",
+    "Program": "polo.plugin.component",
     "Ranked": "polo.protocols",
     "Ref": "polo.plugin.component",
     "Ragged": "polo.data",
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
     from polo.plugin.component import Component as Component
+    from polo.plugin.component import Program as Program
     from polo.plugin.component import Ref as Ref
     from polo.plugin.hookspecs import hookimpl as hookimpl
     from polo.plugin.wrapping import SamplerWrapper as SamplerWrapper

@@ -76,6 +76,13 @@ class CausalLM:
         self.base_path = base.path() if kept is None else kept
         check_folder(self.base_path)
         self._base_hash = folder_hash(self.base_path, context.cache)
+        if kept is not None and context.kept_hash not in ("", self._base_hash):
+            raise InputError(
+                f"the base model that this run keeps is not the one that it began with: sha256 {context.kept_hash} "
+                f"then, {self._base_hash} now",
+                where=str(kept),
+                fix="restore it, or start a new run",
+            )
         self._kept: Path | None = kept
         self.texts = Texts(load_tokenizer(str(self.base_path)), splits.items, template)
         self.dtype = self._dtype()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_recipe
+from polo.cli.common import JsonOption, NoPluginOption, PluginOption, TrustOption, open_recipe
 from polo.cli.output import note, print_json, print_table
 from polo.errors import InputError
 
@@ -38,6 +38,7 @@ def recommend(
     json: JsonOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
+    trust_plugins: TrustOption = False,
 ) -> None:
     """Rank the catalogue (or a file of titles) for a history. Titles may be misspelt a little.
 
@@ -57,7 +58,9 @@ def recommend(
             "nothing is searched with --candidates, --decode or another scorer", where="--nodes", fix="drop --nodes"
         )
     chosen = [f"evaluate.scorer={scorer}"]
-    resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), chosen, "none", plugin, no_plugin)
+    resolved, plugins = open_recipe(
+        str(folder.path / "resolved.yaml"), chosen, "none", plugin, no_plugin, trust_plugins=trust_plugins
+    )
 
     import numpy as np
 
@@ -69,14 +72,14 @@ def recommend(
     from polo.run.compose import Composer
     from polo.run.run import accelerator_of
     from polo.store.provenance import same_base
-    from polo.store.runfolder import base_beside
 
     if not folder.final.is_dir():
         raise InputError(
             "this run has no final weights yet", where=str(folder.final), fix="polo run RECIPE --resume RUN goes on"
         )
+    folder.intact(folder.final)
     device = str(accelerator_of(resolved.recipe).device)
-    composer = Composer(resolved, plugins.catalogue, Console(), device, kept=base_beside(folder))
+    composer = Composer(resolved, plugins.catalogue, Console(), device, run=folder.path)
     splits = composer.data()
     shown = match_titles(written, splits.items, "--history")
     guessed = list(shown.guessed)

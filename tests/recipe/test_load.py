@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polo.errors import InputError, RecipeError
+from polo.plugin.trust import Trust
 from polo.recipe import load, to_yaml
 from polo.recipe.dump import dump
 from tests.recipe.texts import TREES, YAMLISH
@@ -252,7 +253,7 @@ def test_plugin_files_of_a_recipe_are_loaded_relative_to_it(tmp_path):
     )
     path = write(tmp_path, RECIPE.replace("loss: toy_bare", "loss: mine") + "plugins: [./mine.py]\n")
     mine = plugins()
-    resolved = load(path, plugins=mine, gpu=True)
+    resolved = load(path, plugins=mine, gpu=True, trust=Trust(started=True))
     assert resolved.recipe.plugins == (str(tmp_path / "mine.py"),)
     assert mine.catalogue.find("loss", "mine").load_build().__name__ == "Mine"
 

@@ -6,7 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.toy import RECIPE, command
+from polo.cli import main
+from tests.run.toy import RECIPE, Main, command
+
+
+@pytest.fixture
+def polo(capsys: pytest.CaptureFixture[str], cache: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """polo in this process: exit code, stdout and stderr."""
+    monkeypatch.setenv("POLO_CACHE", str(cache))
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
 
 
 @pytest.fixture(scope="session")

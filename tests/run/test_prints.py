@@ -11,7 +11,7 @@ import pytest
 from peft import AutoPeftModelForCausalLM
 
 from polo.run.fingerprint import training_code
-from tests.run.toy import command, folder_of
+from tests.run.toy import Main, command, folder_of
 
 PLUGIN = """\
 import torch
@@ -67,6 +67,41 @@ def test_what_only_watches_is_no_part_of_the_code_that_decides_weights() -> None
     found = {name.rpartition(".")[2] for name in training_code().of("polo.run.stages", "polo-rec")}
     assert {"step", "passes", "loop", "reference", "candidates", "scores", "data", "randomness"} <= found
     assert not found & {"console", "errors", "report", "cli", "files", "runfolder", "words", "fingerprint"}
+
+
+def test_the_code_of_a_wrapping_sampler_holds_what_it_wraps_with() -> None:
+    found = training_code().of("polo_dynamicpo.boundary", "polo-rec")
+    assert {"polo.plugin.wrapping", "polo.data", "polo_dynamicpo.clustering"} <= set(found)
+    assert "polo.console" not in found
+
+
+@pytest.mark.parametrize(
+    ("fact", "then", "said"),
+    [
+        ("data", "other", "the data"),
+        ("engine", "other", "polo's own training code"),
+        ("versions", {"torch": "0.1"}, "torch (0.1 then, "),
+        (None, None, "what it was made from"),
+    ],
+)
+def test_a_finished_stage_is_not_taken_where_it_was_made_from_something_else(
+    original: tuple[Path, str], toy: Path, polo: Main, tmp_path: Path, fact: str | None, then: object, said: str
+) -> None:
+    """A run that began with other data, code or versions than today's: named, refused, and nothing is written."""
+    run = Path(shutil.copytree(original[0], tmp_path / "run"))
+    kept = json.loads((run / "fingerprints.json").read_text())
+    if fact is None:
+        del kept["sft"]
+    else:
+        kept["sft"][fact] = {**kept["sft"][fact], **then} if isinstance(then, dict) else then
+    (run / "fingerprints.json").write_text(json.dumps(kept))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    code, _, err = polo("run", toy, "--resume", run)
+    assert code == 2
+    assert "stage 'sft' of this run was trained before a change of: " in err
+    assert said in err
+    assert "--retrain" in err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")

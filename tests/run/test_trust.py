@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from polo.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def polo(capsys: pytest.CaptureFixture[str], cache: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("POLO_CACHE", str(cache))
-
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+from tests.run.toy import Main
 
 
 def test_a_run_keeps_audits_slices_examples_and_collapse_figures(original: tuple[Path, str]) -> None:
@@ -48,7 +32,7 @@ def test_a_run_keeps_audits_slices_examples_and_collapse_figures(original: tuple
     assert all(0 <= line["valid/gradient_boundary"] <= 1 for line in watched)
 
 
-def test_report_compare_and_recommend_work_on_it(original: tuple[Path, str], polo: Run, tmp_path: Path) -> None:
+def test_report_compare_and_recommend_work_on_it(original: tuple[Path, str], polo: Main, tmp_path: Path) -> None:
     folder, _ = original
     out = tmp_path / "r.html"
     assert polo("report", folder, "--out", out)[1].strip() == str(out)
@@ -103,7 +87,7 @@ def test_a_search_that_is_stopped_says_which_places_are_proven(original: tuple[P
 
 
 def test_candidates_of_a_file_are_ranked_as_in_evaluation(
-    original: tuple[Path, str], polo: Run, tmp_path: Path
+    original: tuple[Path, str], polo: Main, tmp_path: Path
 ) -> None:
     folder, _ = original
     example = json.loads((folder / "eval" / "examples.json").read_text())[0]

@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+#: polo in the process of a test: words -> exit code, stdout and stderr
+Main = Callable[..., tuple[int, str, str]]
 
 RECIPE = """\
 polo: 1

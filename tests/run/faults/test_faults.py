@@ -151,7 +151,7 @@ def test_a_run_without_its_provenance_is_refused(polo: Polo, copy: Path) -> None
     folder = run_folder(copy)
     (folder / "provenance.json").write_text("{")
     ended = polo(copy, "run", "toy.yaml", "--resume", str(folder))
-    assert_one_message(ended, 1, "provenance.json cannot be read", str(folder))
+    assert_one_message(ended, 2, "provenance.json: cannot be read", str(folder))
 
 
 # -- the reference cache ---------------------------------------------
