@@ -165,6 +165,10 @@ class Composer:
             if "logprob" in needs and unit == "similarity":
                 found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
                                      "choose another loss or a text policy"))  # fmt: skip
+            finds = hasattr(self._target(self.recipe.policy), "top_items")
+            if "top_items" in needs and not finds:
+                found.append(Problem(where, f"{title} needs the best items of the catalogue; {policy} finds none",
+                                     "choose another sampler, or a text policy"))  # fmt: skip
         return found
 
     def policy(self) -> Policy:

@@ -90,6 +90,7 @@ SAMPLER_CASES: list[tuple[str, dict[str, Any]]] = [
     ("popularity", {"k": 100, "alpha": 2.0, "resample": "epoch"}),
     ("in_batch", {"k": 4}),
     ("catalogue", {}),
+    ("top", {}),
     ("hard", {"from_": UNIFORM, "n": 3}),
     ("dns", {"from_": UNIFORM, "k": 2, "m": 4}),
     ("softmax", {"from_": UNIFORM, "n": 3, "temperature": 2.0}),
@@ -116,7 +117,7 @@ def test_every_sampler_keeps_the_contract_over_the_catalogue(name: str, options:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(n, o) for n, o in SAMPLER_CASES if n not in ("in_batch", "catalogue", "noisy") and o.get("pool") is None],
+    [(n, o) for n, o in SAMPLER_CASES if n not in ("in_batch", "catalogue", "noisy", "top") and o.get("pool") is None],
     ids=lambda v: str(v)[:60],
 )
 def test_every_sampler_keeps_the_contract_within_lists(name: str, options: dict[str, Any]) -> None:
@@ -128,7 +129,13 @@ def test_every_sampler_keeps_the_contract_within_lists(name: str, options: dict[
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("in_batch", {}), ("catalogue", {}), ("noisy", {"from_": UNIFORM}), ("uniform", {"pool": "catalogue"})],
+    [
+        ("in_batch", {}),
+        ("catalogue", {}),
+        ("top", {}),
+        ("noisy", {"from_": UNIFORM}),
+        ("uniform", {"pool": "catalogue"}),
+    ],
 )
 def test_a_sampler_of_the_catalogue_refuses_prompts_that_show_a_list(name: str, options: dict[str, Any]) -> None:
     splits = small_splits(lists=12)
@@ -146,5 +153,5 @@ def test_all_names_are_there() -> None:
     assert set(BETAS) >= {"fixed", "linear", "cosine", "dual_margin", "batch_dynamic"}
     assert set(SAMPLERS) >= {
         "uniform", "popularity", "in_batch", "hard", "dns", "softmax", "boundary", "curriculum", "self_play", "noisy",
-        "catalogue",
+        "catalogue", "top",
     }  # fmt: skip

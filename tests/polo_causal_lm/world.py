@@ -123,6 +123,15 @@ def random_encoded(seed: int, rows: int, n: int, longest: int = 5) -> Encoded:
     return Encoded(prompts, titles)
 
 
+def catalogue(seed: int, n: int, shortest: int = 1, longest: int = 7) -> list[np.ndarray]:
+    """Titles that begin alike, as those of a series do: few first tokens, more with every further one."""
+    rng = np.random.default_rng(seed)
+    reach = np.minimum(VOCAB - 3, 4.0 ** np.arange(1, longest + 1))
+    ids = 3 + (rng.random((n, longest)) * reach).astype(np.int64)
+    lengths = rng.integers(shortest, longest + 1, n)
+    return [np.append(row[:length], 2) for row, length in zip(ids, lengths, strict=True)]
+
+
 def take(encoded: Encoded, rows: slice) -> Encoded:
     """Some of the rows."""
     return Encoded(encoded.prompts[rows], encoded.titles[rows])

@@ -14,21 +14,25 @@ import pytest
 
 from polo.cli import main
 
-#: loss -> its beta, its number of negatives, and its value where policy and reference are the same weights
+#: loss -> its beta, its sampler, and its value where policy and reference are the same weights
 OBJECTIVES = {
     # -log(1 / (1 + k)): the chosen title and k negatives have log-ratio 0
-    "sdpo": (1.0, 4, math.log(5)),
+    "sdpo": (1.0, "{use: uniform, k: 4}", math.log(5)),
     # 4 beta |0 - 1 / (2 beta)| = 2, whatever beta is; the regulariser is 0 at log-ratio 0
-    "lpo": (0.2, 2, 2.0),
+    "lpo": (0.2, "{use: top, k: 2, m: 5}", 2.0),
     # 1/2 [(1 - sigmoid(0)) + (1 - sigmoid(0))]; needs mismatched pairs and the whole batch
-    "kto": (0.1, 3, 0.5),
+    "kto": (0.1, "{use: uniform, k: 3}", 0.5),
     # recommender losses on log-ratios, all 0: log(1 + k) again; hinge 1 and 2 * (0 - -1)
-    "{use: softmax, reward: log_ratio}": (1.0, 4, math.log(5)),
-    "{use: ccl, reward: log_ratio, margin: -1.0, weight: 2.0}": (0.1, 3, 3.0),
+    "{use: softmax, reward: log_ratio}": (1.0, "{use: uniform, k: 4}", math.log(5)),
+    "{use: ccl, reward: log_ratio, margin: -1.0, weight: 2.0}": (0.1, "{use: uniform, k: 3}", 3.0),
     # hinge 1; the excess over b = -1 is 1 for all, slope 1 - c = -1: each row of a user moves b by 1e-9; 2 * 1 - 1
-    "{use: drrl, reward: log_ratio, c: 2.0, eps: 0.0, threshold: -1.0, threshold_lr: 1e-9}": (0.1, 3, 2.0),
+    "{use: drrl, reward: log_ratio, c: 2.0, eps: 0.0, threshold: -1.0, threshold_lr: 1e-9}": (
+        0.1,
+        "{use: uniform, k: 3}",
+        2.0,
+    ),
     # the worst mean of equal rewards is their value
-    "{use: drrl, reward: log_ratio, c: 2.0, eps: 0.0, solver: bisect}": (0.1, 3, 1.0),
+    "{use: drrl, reward: log_ratio, c: 2.0, eps: 0.0, solver: bisect}": (0.1, "{use: uniform, k: 3}", 1.0),
 }
 
 
@@ -43,11 +47,11 @@ def finish(*words: str) -> None:
 def test_an_objective_runs_from_recipe_to_results(
     toy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], loss: str
 ) -> None:
-    beta, k, at_start = OBJECTIVES[loss]
+    beta, sampler, at_start = OBJECTIVES[loss]
     finish(
         str(toy),
         f"out={tmp_path / 'runs'}",
-        f"stages.prefer.sampler={{use: uniform, k: {k}}}",
+        f"stages.prefer.sampler={sampler}",
         f"stages.prefer.beta={{use: fixed, value: {beta}}}",
         f"stages.prefer.loss={loss}",
         "stages.prefer.steps=3",

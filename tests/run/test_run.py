@@ -155,6 +155,19 @@ def test_bad_input_ends_with_one_message_and_leaves_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_sampler_of_the_best_items_is_refused_where_the_policy_does_not_find_them(
+    toy: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from polo_causal_lm.policy import CausalLM
+
+    monkeypatch.delattr(CausalLM, "top_items")
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(toy), "stages.prefer.sampler={use: hard, from: {use: top}}"])
+    said = capfd.readouterr().err
+    assert stopped.value.code == 2, said
+    assert "needs the best items of the catalogue; policy 'causal_lm' finds none" in said
+
+
 def test_a_read_only_place_for_runs_is_one_message(
     toy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

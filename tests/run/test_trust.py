@@ -47,8 +47,43 @@ def test_report_compare_and_recommend_work_on_it(original: tuple[Path, str], pol
     assert found["history"] == example["history"]
     assert len(found["ranked"]) == 3
     assert not {one["title"] for one in found["ranked"]} & set(example["history"])
+    assert found["among"] == "all texts"
+    assert all(one["proven"] for one in found["ranked"])
     assert polo(*words, " ; ")[0] == 2
     assert polo(*words, "no such artist at all")[0] == 2
+
+
+def test_the_search_recommends_what_scoring_the_catalogue_does(
+    original: tuple[Path, str], polo: Run, tmp_path: Path
+) -> None:
+    folder, _ = original
+    example = json.loads((folder / "eval" / "examples.json").read_text())[0]
+    history = "; ".join(example["history"])
+    words = ("recommend", folder, "--json", "--history", history, "--top", 10)
+    searched = json.loads(polo(*words)[1])
+    everything = tmp_path / "titles.txt"
+    titles = [one["title"] for one in json.loads(polo(*words, "--top", 999)[1])["ranked"]]
+    assert len(titles) == 120 - len(example["history"])
+    everything.write_text("\n".join(titles), encoding="utf-8")
+    scored = json.loads(polo(*words, "--candidates", everything)[1])
+    assert scored["among"] == "candidates"
+    assert [one["title"] for one in searched["ranked"]] == [one["title"] for one in scored["ranked"]]
+    shares = [a["probability"] / b["probability"] for a, b in zip(searched["ranked"], scored["ranked"], strict=True)]
+    assert shares == pytest.approx([shares[0]] * 10, rel=1e-3)
+
+
+def test_a_search_that_is_stopped_says_which_places_are_proven(original: tuple[Path, str], polo: Run) -> None:
+    folder, _ = original
+    example = json.loads((folder / "eval" / "examples.json").read_text())[0]
+    words = ("recommend", folder, "--history", "; ".join(example["history"]), "--top", 5)
+    whole = json.loads(polo(*words, "--json")[1])["ranked"]
+    code, text, _ = polo(*words, "--nodes", 8, "--json")
+    stopped = json.loads(text)["ranked"]
+    assert code == 0
+    assert not all(one["proven"] for one in stopped)
+    assert [a for a in stopped if a["proven"]] == whole[: sum(one["proven"] for one in stopped)]
+    code, _, said = polo(*words, "--nodes", 8, "--candidates", "titles.txt")
+    assert (code, "--nodes" in said) == (2, True)
 
 
 def test_candidates_of_a_file_are_ranked_as_in_evaluation(
