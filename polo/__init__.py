@@ -26,6 +26,7 @@ _PUBLIC = {
     "Baseline": "polo.protocols",
     "BeforeStep": "polo.protocols",
     "Beta": "polo.protocols",
+    "BoolArray": "polo.data",
     "Choice": "polo.context",
     "Chooses": "polo.protocols",
     "Component": "polo.plugin.component",
@@ -53,8 +54,10 @@ _PUBLIC = {
     "Needing": "polo.protocols",
     "PAD": "polo.data",
     "Peek": "polo.protocols",
+    "PeekTop": "polo.protocols",
     "Policy": "polo.protocols",
     "PoloError": "polo.errors",
+    "Program": "polo.plugin.component",
     "Ranked": "polo.protocols",
     "Ref": "polo.plugin.component",
     "Ragged": "polo.data",
@@ -71,6 +74,8 @@ _PUBLIC = {
     "Splits": "polo.data",
     "Stateful": "polo.protocols",
     "Together": "polo.protocols",
+    "Top": "polo.protocols",
+    "TopItems": "polo.protocols",
     "Totals": "polo.protocols",
     "Tracker": "polo.protocols",
     "Trouble": "polo.protocols",
@@ -87,6 +92,7 @@ if TYPE_CHECKING:
     from polo.context import Choice as Choice
     from polo.context import Context as Context
     from polo.data import PAD as PAD
+    from polo.data import BoolArray as BoolArray
     from polo.data import FloatArray as FloatArray
     from polo.data import IntArray as IntArray
     from polo.data import ItemTable as ItemTable
@@ -98,6 +104,7 @@ if TYPE_CHECKING:
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
     from polo.plugin.component import Component as Component
+    from polo.plugin.component import Program as Program
     from polo.plugin.component import Ref as Ref
     from polo.plugin.hookspecs import hookimpl as hookimpl
     from polo.plugin.wrapping import SamplerWrapper as SamplerWrapper
@@ -129,6 +136,7 @@ if TYPE_CHECKING:
     from polo.protocols import Need as Need
     from polo.protocols import Needing as Needing
     from polo.protocols import Peek as Peek
+    from polo.protocols import PeekTop as PeekTop
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import Refresh as Refresh
@@ -138,6 +146,8 @@ if TYPE_CHECKING:
     from polo.protocols import ScoresMany as ScoresMany
     from polo.protocols import Stateful as Stateful
     from polo.protocols import Together as Together
+    from polo.protocols import Top as Top
+    from polo.protocols import TopItems as TopItems
     from polo.protocols import Totals as Totals
     from polo.protocols import Tracker as Tracker
     from polo.protocols import Trouble as Trouble

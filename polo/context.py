@@ -35,6 +35,7 @@ class Context:
         say: prints one line for the user (to stderr).
         track: wraps an iterable in a progress bar: ``track(iterable, total, label)``.
         kept: the folder in which the run keeps its base (``Based.keep_base``), if there is one already.
+        kept_hash: what ``Based.base_hash`` gave of that base when the run began; another one must not be loaded.
     """
 
     seed: int
@@ -45,3 +46,4 @@ class Context:
     say: Callable[[str], None] = field(default=lambda line: None)
     track: Callable[..., Any] = field(default=lambda iterable, total=None, label="": iterable)
     kept: Path | None = None
+    kept_hash: str = ""

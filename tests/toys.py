@@ -8,6 +8,7 @@ from typing import Any
 
 from polo.errors import PoloError
 from polo.plugin.load import Plugins, load_plugins
+from polo.plugin.trust import Trust
 from polo.recipe import Resolved, load
 
 TOY = Path(__file__).with_name("toy_plugin.py")
@@ -41,7 +42,14 @@ def write(folder: Path, text: str = RECIPE, name: str = "toy.yaml") -> Path:
 
 
 def resolve(folder: Path, *overrides: str, text: str = RECIPE, profile: str = "none") -> Resolved:
-    return load(write(folder, text), overrides=overrides, profile=profile, plugins=plugins(), gpu=False)
+    return load(
+        write(folder, text),
+        overrides=overrides,
+        profile=profile,
+        plugins=plugins(),
+        gpu=False,
+        trust=Trust(started=True),
+    )
 
 
 def refusal(call: Callable[[], Any]) -> PoloError | None:

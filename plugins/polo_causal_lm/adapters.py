@@ -61,7 +61,7 @@ def _check_config(model: PeftModel, folder: Path) -> None:
     try:
         theirs = json.loads(path.read_text(encoding="utf-8"))
         scales = (theirs["lora_alpha"] / theirs["r"], mine.lora_alpha / mine.r)
-    except (ValueError, KeyError, ZeroDivisionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise InputError(f"{path} is no adapter config", where=str(folder), fix="use another checkpoint") from error
     if scales[0] != scales[1]:
         raise InputError(

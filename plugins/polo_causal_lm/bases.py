@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -63,7 +63,7 @@ class Hub:
             check_folder(local)
             return []
         try:
-            check_folder(Path(self._fetch(local_files_only=True)))
+            check_folder(self._fetch(local_only=True))
         except (*_NO_ANSWER, InputError):  # not there, or not whole
             pass
         else:
@@ -72,7 +72,7 @@ class Hub:
         if constants.HF_HUB_OFFLINE:
             return [f"warning: {head} and HF_HUB_OFFLINE forbids a download: this run cannot have it"]
         try:
-            files = [file for file in self._fetch(dry_run=True) if file.will_download]
+            files = self._missing()
         except _NO_ANSWER as error:
             return [f"warning: {head} and cannot be had from {constants.ENDPOINT}: {_first(error)}"]
         sizes = [file.file_size for file in files]
@@ -90,15 +90,23 @@ class Hub:
             return local.absolute()
         return None
 
-    def _fetch(self, **how: bool) -> Any:
-        return snapshot_download(self.options.id, revision=self.options.revision, allow_patterns=list(_FILES), **how)
+    def _fetch(self, *, local_only: bool = False) -> Path:
+        name, revision = self.options.id, self.options.revision
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=list(_FILES), local_files_only=local_only)
+        )
+
+    def _missing(self) -> list[DryRunFileInfo]:
+        name, revision = self.options.id, self.options.revision
+        files = snapshot_download(name, revision=revision, allow_patterns=list(_FILES), dry_run=True)
+        return [file for file in files if file.will_download]
 
     def _find(self) -> Path:
         name, local = self.options.id, self._local()
         if local is not None:
             return local
         try:
-            return Path(self._fetch())
+            return self._fetch()
         except _NO_ANSWER as error:
             first = _first(error)
             raise InputError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 #: endings of what makes a model: config, weights, tokenizer
 _ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja")
@@ -40,8 +42,9 @@ def _hash(path: Path, cache: Path | None) -> str:
     if cache is None:
         return _read(path)
     found = path.stat()
-    told = [str(path.resolve()), found.st_size, found.st_mtime_ns, found.st_ino]
-    place = cache / "hashes" / hashlib.sha256(told[0].encode()).hexdigest()[:32]
+    where = str(path.resolve())
+    told = [where, found.st_size, found.st_mtime_ns, found.st_ino]
+    place = cache / "hashes" / hashlib.sha256(where.encode()).hexdigest()[:32]
     try:
         known = json.loads(place.read_text("utf-8"))
         if known[:-1] == told:
@@ -49,12 +52,20 @@ def _hash(path: Path, cache: Path | None) -> str:
     except (OSError, ValueError, TypeError):
         pass
     digest = _read(path)
+    with contextlib.suppress(OSError):  # full, or read-only: read anew next time
+        _remember(place, [*told, digest])
+    return digest
+
+
+def _remember(place: Path, line: list[Any]) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=".")
-    with os.fdopen(handle, "w") as file:
-        json.dump([*told, digest], file)
-    Path(name).replace(place)
-    return digest
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(line, file)
+        Path(name).replace(place)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> str:

@@ -1,6 +1,6 @@
 """From a folder or hub id to a frozen model with trainable adapters. Knows transformers and peft; knows no data.
 
-Code that comes with a model is never run (``trust_remote_code`` is never set) and weights are read as safetensors.
+Code that comes with a model is never run, nor asked about, nor fetched; weights are read as safetensors.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"there is no folder {folder}", where=_WHERE, fix="give a folder or a hub id that exists")
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} has no config.json", where=_WHERE, fix="point it at a model in Hugging Face form")
+    if (folder / "adapter_config.json").is_file():  # transformers would load whatever model that names
+        raise InputError(
+            f"{folder} is an adapter (it has adapter_config.json), which names another model",
+            where=_WHERE,
+            fix="give the model itself; a run goes on from an adapter with init_from",
+        )
     if not any((folder / name).is_file() for name in _WEIGHTS):
         hint = "convert its weights to safetensors" if list(folder.glob("*.bin")) else "complete the download"
         raise InputError(f"{folder} has no weights (model.safetensors)", where=_WHERE, fix=hint)
@@ -42,7 +48,9 @@ def check_folder(folder: Path) -> None:
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id; padding falls back on the end token."""
-    tokenizer = _read(path, lambda: AutoTokenizer.from_pretrained(path, revision=revision))
+    tokenizer: PreTrainedTokenizerBase = _read(
+        path, lambda: AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
+    )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -53,23 +61,42 @@ def load_model(path: str, dtype: torch.dtype, revision: str | None = None) -> An
 
     ``sdpa`` attention unless the model soft-caps its attention logits, which ``sdpa`` cannot do.
     """
-    config = _read(path, lambda: AutoConfig.from_pretrained(path, revision=revision))
+    config = _read(path, lambda: AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False))
+    _no_kernels(path, config)
     text = config.get_text_config()
     capped = getattr(text, "attn_logit_softcapping", None) is not None
     attention = {"attn_implementation": "eager"} if capped else {}
     return _read(
         path,
         lambda: AutoModelForCausalLM.from_pretrained(
-            path, revision=revision, dtype=dtype, use_safetensors=True, **attention
+            path, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False, **attention
         ),
     )
+
+
+def _no_kernels(path: str, config: Any) -> None:
+    """A config may name code on the hub by which its model computes; transformers would fetch and execute it.
+
+    Raises:
+        InputError: it does.
+    """
+    for part in (config, config.get_text_config()):
+        for option in ("_attn_implementation", "_experts_implementation"):
+            named = getattr(part, option, None)
+            if named is not None and "/" in str(named):
+                raise InputError(
+                    f"the config of {path!r} asks for code of its own ({named}), which is never run",
+                    where=_WHERE,
+                    fix=f"take `{option.strip('_')}` out of its config.json",
+                )
 
 
 def _read(path: str, load: Any) -> Any:
     try:
         with quiet():
             return load()
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:
+        # On files that are not what they should be, transformers raises what its parts raise.
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         local = Path(path).is_dir()
         fix = (
@@ -97,7 +124,7 @@ def add_lora(model: Any, options: LoraOptions) -> PeftModel:
     targets = options.targets if isinstance(options.targets, str) else list(options.targets)
     config = LoraConfig(
         r=options.r,
-        lora_alpha=options.alpha,
+        lora_alpha=options.alpha,  # type: ignore[arg-type] # peft says int, and divides by r whatever number it is
         lora_dropout=options.dropout,
         target_modules=targets,
         task_type="CAUSAL_LM",

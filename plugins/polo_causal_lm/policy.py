@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import Context, InputError, IntArray, Rows, Splits
+from polo import Context, InputError, IntArray, Ragged, Rows, Splits, Top
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
@@ -35,7 +35,12 @@ from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.options import CausalLMOptions, HubOptions
 from polo_causal_lm.template import Template
 from polo_causal_lm.text import Encoded, Texts
+from polo_causal_lm.topk.best import BestTitles, token_bytes
+from polo_causal_lm.topk.find import Machine
+from polo_causal_lm.topk.search import Ranking, Wish
 
+#: bytes of keys and values that a search for the best titles keeps: 1 GiB
+_MEMORY = 1 << 30
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -71,6 +76,13 @@ class CausalLM:
         self.base_path = base.path() if kept is None else kept
         check_folder(self.base_path)
         self._base_hash = folder_hash(self.base_path, context.cache)
+        if kept is not None and context.kept_hash not in ("", self._base_hash):
+            raise InputError(
+                f"the base model that this run keeps is not the one that it began with: sha256 {context.kept_hash} "
+                f"then, {self._base_hash} now",
+                where=str(kept),
+                fix="restore it, or start a new run",
+            )
         self._kept: Path | None = kept
         self.texts = Texts(load_tokenizer(str(self.base_path)), splits.items, template)
         self.dtype = self._dtype()
@@ -89,6 +101,7 @@ class CausalLM:
         self.module: nn.Module = self._scorer
         if options.self_check and engine.name != "naive":
             self._self_check(splits)
+        self._best = BestTitles(self.texts, token_bytes(lm.config, self.dtype))
         self._compiled = Compiled(causal_lm(self.model)) if options.compile else None
         if self._compiled is not None:
             self._prepare_compiled(self._compiled, splits)
@@ -120,7 +133,7 @@ class CausalLM:
         """
         if self.tree:
             device = next(self._scorer.parameters()).device
-            with contextlib.nullcontext() if self._compiled is None else self._compiled.layers():
+            with self._fast_layers():
                 return tree_scores(self.module, self.texts.encode(rows, _numbers(items)), budget, device)
         width = min(FEW, items.shape[1])
         together = max(1, budget // int(self.cost(rows, width).max()))
@@ -132,6 +145,41 @@ class CausalLM:
                     for group in groups
                 ]
             )
+
+    def top_items(
+        self,
+        rows: Rows,
+        k: int,
+        *,
+        without: Ragged | None = None,
+        nodes: int | None = None,
+        ranking: Ranking = "sum",
+        budget: int = 16384,
+        memory: int = _MEMORY,
+    ) -> Top:
+        """As :class:`polo.TopItems` says, by best-first search over the titles' tree (see ``topk.search``).
+
+        A model that rules the tree out scores all titles, however many.
+
+        Args:
+            rows: B rows.
+            k: places.
+            without: B lists of items to leave out.
+            nodes: most nodes of the tree to expand for a row.
+            ranking: by the ``sum`` of a title's log-probabilities or their ``mean`` over its tokens with the end token.
+            budget: tokens of a pass.
+            memory: bytes of keys and values that are kept; what does not fit is computed again.
+
+        Raises:
+            InputError: the prompt shows candidates, so that there is no ranking of the catalogue; or a number is off.
+        """
+        wish = Wish(k, ranking, nodes)
+        if not self.tree:
+            everything = torch.arange(len(self.texts.titles))[None]
+            return self._best.by_scoring(lambda row: self.score_many(row, everything, budget)[0], rows, wish, without)
+        device = next(self._scorer.parameters()).device
+        with self._fast_layers():
+            return self._best.by_search(Machine(self.module, device, budget, memory), rows, wish, without)
 
     def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
         """Tokens of each title with its end token, on the device of ``items``."""
@@ -223,6 +271,9 @@ class CausalLM:
         """What the base says of itself; see :class:`polo.protocols.Foresees`."""
         base = _chosen(options, context)
         return base.foresee() if isinstance(base, Hub) else ()
+
+    def _fast_layers(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._compiled is None else self._compiled.layers()
 
     def _base(self, template: Template) -> Any:
         base = _chosen(self.options, self.context)

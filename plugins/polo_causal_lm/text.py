@@ -107,8 +107,8 @@ class Texts:
 
     def _prompt(self, rows: Rows, i: int) -> str:
         history = [self.items.titles[h] for h in rows.history_of(i)]
-        shown = self.template.show_candidates and rows.candidates is not None
-        return self.template.prompt(history, [self.items.titles[c] for c in rows.candidates[i]] if shown else ())
+        lists = rows.candidates if self.template.show_candidates else None
+        return self.template.prompt(history, () if lists is None else [self.items.titles[c] for c in lists[i]])
 
     def _encode_titles(self) -> list[IntArray]:
         texts = [self.template.title(title) for title in self.items.titles]

@@ -73,7 +73,8 @@ class LastFM:
         return splits
 
     def _rows(self, path: Path, number: dict[str, int]) -> tuple[Rows, int]:
-        users, histories, targets, lists, dropped = [], [], [], [], 0
+        users, histories, targets, dropped = [], [], [], 0
+        lists: list[list[int]] = []
         size = self.options.history
         for line, record in read_records(path):
             try:

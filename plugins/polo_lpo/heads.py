@@ -17,7 +17,7 @@ from polo_lpo.pairs import constant, linear_pairs, row_loss
 
 def needs_of(options: LinearOptions) -> frozenset[Need]:
     """Tokens are needed for log-ratios per token."""
-    return frozenset({"negatives", "reference"} | ({"tokens"} if options.length == "mean" else set()))
+    return frozenset({"negatives", "reference", "tokens"} if options.length == "mean" else {"negatives", "reference"})
 
 
 class Lpo:

@@ -267,6 +267,13 @@ def polo_negative_samplers() -> Sequence[Component]:
             tags=("wrapper",),
         ),
         Component(
+            name="top",
+            build=f"{_SAMPLER}.top:Top",
+            options=f"{_SAMPLER_OPTIONS}:TopOptions",
+            summary="k of the policy's m best items of the whole catalogue, found without scoring it",
+            source="DNS(M, N), arXiv 2302.03472, with the catalogue as the pool",
+        ),
+        Component(
             name="softmax",
             build=f"{_SAMPLER}.softmax:Softmax",
             options=f"{_SAMPLER_OPTIONS}:SoftmaxOptions",

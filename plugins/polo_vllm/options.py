@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
+from polo import Program
+
 
 @dataclass(frozen=True, kw_only=True)
 class VLLMOptions:
     """Scores with vLLM, in this environment or in another one, on one or several GPUs."""
 
     #: interpreter of another environment that has vLLM and pyarrow, such as /opt/vllm/bin/python; null: this one
-    python: str | None = None
+    python: Annotated[str | None, Program()] = None
     #: ``here``: vLLM runs in polo's own process; ``child``: in processes of its own; ``ray``: in actors on a Ray
     #: cluster, whose nodes see the cache folder; ``auto``: ``here`` on a CPU with one engine and no ``python``, else
     #: ``child``

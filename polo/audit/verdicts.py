@@ -5,7 +5,6 @@ Knows rows and findings. Which audits there are is the plugins' business; none o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from polo.protocols import Audit, Audited, Finding
 from polo.randomness import RowRandom
 from polo.recipe.model import Candidates
 from polo.store.files import write_json
+from polo.store.shapes import Audits, read
 
 #: rows of the training split that get lists; more are a sample
 TRAIN_ROWS: Final = 200_000
@@ -137,9 +137,12 @@ def at_start(
 
 
 def of_run(folder: Path) -> list[dict[str, Any]]:
-    """The checks that a run kept; empty if it kept none."""
-    try:
-        found: list[dict[str, Any]] = json.loads((folder / FILE).read_text("utf-8"))["checks"]
-    except (OSError, ValueError, KeyError):
+    """The checks that a run kept; empty if it kept none.
+
+    Raises:
+        InputError: the file is damaged; what an audit found must not be lost without a word.
+    """
+    if not (folder / FILE).is_file():
         return []
-    return found
+    found: Audits = read(folder / FILE, Audits, fix="remove it; --resume RUN audits again")
+    return [dict(check) for check in found["checks"]]

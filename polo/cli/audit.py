@@ -16,6 +16,7 @@ from polo.cli.common import (
     OverridesArgument,
     PluginOption,
     ProfileOption,
+    TrustOption,
     find_recipe,
     open_plugins,
     open_recipe,
@@ -52,9 +53,10 @@ def audit(
     json: JsonOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
+    trust_plugins: TrustOption = False,
 ) -> None:
     """Check data and candidate lists: order, ties, overlap, leakage, false negatives, text, popularity."""
-    checks = _checks(what, overrides or (), profile, plugin, no_plugin)
+    checks = _checks(what, overrides or (), profile, plugin, no_plugin, trust_plugins=trust_plugins)
     if json:
         print_json({"checks": [check.plain() for check in checks]})
     else:
@@ -70,19 +72,23 @@ def _checks(
     profile: str,
     plugin: Iterable[Path] | None,
     no_plugin: Iterable[str] | None,
+    *,
+    trust_plugins: bool,
 ) -> list[Check]:
-    plugins = open_plugins(plugin, no_plugin)
     name = what.removeprefix("data/")
-    known = name in plugins.catalogue.names("data") and not Path(what).exists()
+    plugins = None if _exists(what) else open_plugins(plugin, no_plugin)
     recipe: DataOnly | Recipe
     split: Literal["valid", "test"] = "test"
-    if known:
+    if plugins is not None and name in plugins.catalogue.names("data"):
         if profile not in ("auto", "none"):
             raise InputError(f"a data source has no profile {profile!r}", where=what, fix="give a recipe that has it")
         recipe = _data_only(name, overrides, plugins)
     else:
-        _find(what, plugins)
-        resolved, plugins = open_recipe(what, overrides, profile, plugin, no_plugin)
+        if plugins is not None:
+            _find(what, plugins)
+        resolved, plugins = open_recipe(
+            what, overrides, profile, plugin, no_plugin, trust_plugins=trust_plugins, builds=False
+        )
         recipe, split = resolved.recipe, resolved.recipe.evaluate.split
 
     from polo.audit.verdicts import audited, check
@@ -102,6 +108,13 @@ def _checks(
         options = entry.load_options()
         audits[audit_name] = entry.load_build()(None if options is None else options(), context)
     return check(audits, audited(splits, recipe.candidates, split=split))
+
+
+def _exists(what: str) -> bool:
+    try:
+        return Path(what).exists()
+    except (OSError, ValueError):  # too long, or a NUL byte
+        return False
 
 
 def _data_only(name: str, overrides: Sequence[str], plugins: Plugins) -> DataOnly:

@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from polo.cli.output import note
-from polo.errors import InputError
+from polo.errors import InputError, RecipeError
 from polo.plugin.load import PluginRecord, Plugins, load_plugins
+from polo.plugin.trust import Trust, run_folder_of
 from polo.recipe.model import Resolved
 from polo.words import did_you_mean
 
@@ -41,6 +42,12 @@ NoPluginOption = Annotated[
         "--no-plugin", metavar="NAME", help="Leave out a distribution or plugin (repeatable).", show_default=False
     ),
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-plugins", help="Execute plugin files and programs that the recipe or the run names, whoever wrote it."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -55,22 +62,36 @@ def open_recipe(
     profile: str = "auto",
     plugin: Iterable[Path] | None = None,
     no_plugin: Iterable[str] | None = None,
+    *,
+    trust_plugins: bool = False,
+    started: bool = False,
+    builds: bool = True,
 ) -> tuple[Resolved, Plugins]:
-    """A recipe ready for use, and the plugins it was validated with (those that it names are loaded).
+    """A recipe ready for use, and the plugins it was validated with (the trusted ones of those that it names too).
 
     Says on stderr when a profile was taken because there is no GPU, and what plugins' authors should know.
 
+    Args:
+        recipe, overrides, profile, plugin, no_plugin, trust_plugins: as given on the command line.
+        started: the user starts this recipe, so that what it names is executed, unless it is part of a run.
+        builds: whether the caller builds scorers and the like, which may start programs.
+
     Raises:
-        InputError: the recipe or a plugin file given with ``--plugin`` cannot be used.
+        InputError: the recipe or a plugin file given with ``--plugin`` cannot be used, or code is not trusted.
     """
     from polo.recipe import load
 
-    plugins = open_plugins(plugin, no_plugin)
+    given, without = list(plugin or ()), list(no_plugin or ())
+    trust = _trust(recipe, without, granted=trust_plugins, started=started, builds=builds)
+    files, problems = trust.files(given)
+    if problems:
+        raise RecipeError(problems)
+    plugins = load_plugins(files=[*given, *files], disable=without, known=[kept.file.stem for kept in trust.kept])
     for record in plugins.records:
         if record.local and record.status == "broken":
             raise InputError(f"plugin file failed to load: {record.error}", where=record.file, fix="mend it")
     path = find_recipe(recipe, plugins)
-    resolved = load(path, overrides=overrides or (), profile=profile, plugins=plugins, gpu=has_gpu())
+    resolved = load(path, overrides=overrides or (), profile=profile, plugins=plugins, gpu=has_gpu(), trust=trust)
     if resolved.profile is not None and profile == "auto":
         changed = ", ".join(resolved.changed)
         note(f"no GPU found: profile '{resolved.profile}' is used (it sets {changed}); --profile none keeps the recipe")
@@ -78,6 +99,19 @@ def open_recipe(
         for warning in record.warnings:
             note(f"plugin {record.label}: {warning}")
     return resolved, plugins
+
+
+def _trust(recipe: str, without: Sequence[str], *, granted: bool, started: bool, builds: bool) -> Trust:
+    """What a recipe may have executed; one that is part of a run brings the files that the run began with."""
+    from polo.store.runfolder import kept_plugins
+
+    try:
+        run = run_folder_of(Path(recipe)) if Path(recipe).exists() else None
+    except (OSError, ValueError):  # a name too long, a NUL byte: told where the recipe is looked for
+        run = None
+    kept = () if run is None else kept_plugins(run)
+    stems = frozenset(without)
+    return Trust(started=started, granted=granted, builds=builds, run=run, kept=kept, without=stems)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, open_recipe
+from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, TrustOption, open_recipe
 
 
 def evaluate(
@@ -15,12 +15,15 @@ def evaluate(
     overrides: OverridesArgument = None,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
+    trust_plugins: TrustOption = False,
 ) -> None:
     """Evaluate a run again, for example with: evaluate.scorer=vllm evaluate.split=valid."""
     from polo.store.runfolder import RunFolder
 
     folder = RunFolder.open(run)
-    resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), overrides, "none", plugin, no_plugin)
+    resolved, plugins = open_recipe(
+        str(folder.path / "resolved.yaml"), overrides, "none", plugin, no_plugin, trust_plugins=trust_plugins
+    )
 
     from polo.cli.run import report
     from polo.run.run import Run

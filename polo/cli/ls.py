@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugi
 from polo.cli.output import print_heading, print_json, print_table, print_text
 from polo.errors import InputError
 from polo.plugin.load import Plugins
+from polo.store.shapes import parsed
 from polo.words import did_you_mean
 
 #: what a user types -> kind of component
@@ -108,7 +108,7 @@ def _run(folder: Path) -> dict[str, Any]:
     """A finished run; one whose results cannot be read is listed all the same."""
     row: dict[str, Any] = {"name": folder.name, "path": str(folder), "rows": None, "results": {}, "headline": ""}
     try:
-        results = json_module.loads((folder / "results.json").read_text(encoding="utf-8"))
+        results = parsed((folder / "results.json").read_text(encoding="utf-8"))
         row["rows"] = results["rows"]
         row["results"] = {metric: cell["value"] for metric, cell in results["systems"].get("model", {}).items()}
         row["headline"] = "  ".join(f"{metric} {value:.3f}" for metric, value in list(row["results"].items())[:3])

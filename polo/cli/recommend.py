@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_recipe
+from polo.cli.common import JsonOption, NoPluginOption, PluginOption, TrustOption, open_recipe
 from polo.cli.output import note, print_json, print_table
 from polo.errors import InputError
 
@@ -19,6 +19,15 @@ def recommend(
         Path | None, typer.Option(metavar="FILE", help="Rank the titles of this file, one a line.", show_default=False)
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Stop the search in the tree of titles after N nodes; places may be unproven then.",
+            show_default=False,
+        ),
+    ] = None,
     scorer: Annotated[str, typer.Option(help="What scores, as in a recipe's evaluate.scorer.")] = "policy",
     decode: Annotated[
         bool,
@@ -29,33 +38,48 @@ def recommend(
     json: JsonOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
+    trust_plugins: TrustOption = False,
 ) -> None:
-    """Rank the catalogue (or a file of titles) for a history. Titles may be misspelt a little."""
+    """Rank the catalogue (or a file of titles) for a history. Titles may be misspelt a little.
+
+    A text policy searches the catalogue for the best titles without scoring all of it. Each place is proven: a ranking
+    of the whole catalogue has the same title there (unless --nodes stops the search). The probability is then that of
+    the title among all texts; where every candidate is scored it is the share among the candidates.
+    """
     from polo.store.runfolder import RunFolder
 
     folder = RunFolder.open(run)
     written = [title.strip() for title in history.split(";") if title.strip()]
     if not written:
         raise InputError("no title", where="--history", fix="give titles with ';' between them, oldest first")
+    searching = candidates is None and scorer == "policy" and not decode
+    if nodes is not None and not searching:
+        raise InputError(
+            "nothing is searched with --candidates, --decode or another scorer", where="--nodes", fix="drop --nodes"
+        )
     chosen = [f"evaluate.scorer={scorer}"]
-    resolved, plugins = open_recipe(str(folder.path / "resolved.yaml"), chosen, "none", plugin, no_plugin)
+    resolved, plugins = open_recipe(
+        str(folder.path / "resolved.yaml"), chosen, "none", plugin, no_plugin, trust_plugins=trust_plugins
+    )
 
     import numpy as np
 
     from polo.console import Console
-    from polo.evaluate.recommend import asked, match_titles, rank
+    from polo.data import PAD
+    from polo.evaluate.recommend import asked, best, match_titles, rank
     from polo.evaluate.recommend import decode as decoded
+    from polo.protocols import TopItems
     from polo.run.compose import Composer
     from polo.run.run import accelerator_of
     from polo.store.provenance import same_base
-    from polo.store.runfolder import base_beside
 
     if not folder.final.is_dir():
         raise InputError(
             "this run has no final weights yet", where=str(folder.final), fix="polo run RECIPE --resume RUN goes on"
         )
+    folder.intact(folder.final)
     device = str(accelerator_of(resolved.recipe).device)
-    composer = Composer(resolved, plugins.catalogue, Console(), device, kept=base_beside(folder))
+    composer = Composer(resolved, plugins.catalogue, Console(), device, run=folder.path)
     splits = composer.data()
     shown = match_titles(written, splits.items, "--history")
     guessed = list(shown.guessed)
@@ -86,16 +110,32 @@ def recommend(
         else:
             print(titles[item])
         return
-    items, probability = rank(by, policy, row, pool)
-    best = [
-        {"rank": place, "title": titles[item], "probability": float(p)}
-        for place, (item, p) in enumerate(zip(items[:top].tolist(), probability, strict=False), start=1)
+    if nodes is not None and not isinstance(policy, TopItems):
+        raise InputError("this policy does not search, it scores every item", where="--nodes", fix="drop --nodes")
+    if searching and isinstance(policy, TopItems):
+        found = best(policy, row, top, shown.items, nodes)
+        there = found.items[0] != PAD
+        items, proven = found.items[0][there], found.proven[0][there]
+        name, among = ("probability", "all texts") if policy.unit == "logprob" else ("score", None)
+        figure = np.exp(found.scores[0][there]) if among else found.scores[0][there]
+    else:
+        items, figure = rank(by, policy, row, pool)
+        name, among, proven = "probability", "candidates", np.ones(len(items), np.bool_)
+    ranked = [
+        {"rank": place, "title": titles[item], name: value, "proven": sure}
+        for place, (item, value, sure) in enumerate(
+            zip(items[:top].tolist(), figure.tolist(), proven.tolist(), strict=False), start=1
+        )
     ]
     if json:
-        print_json({**said, "ranked": best})
-    else:
-        print_table(["rank", "title", "probability"],
-                    [[str(one["rank"]), str(one["title"]), f"{one['probability']:.4f}"] for one in best])  # fmt: skip
+        print_json({**said, "among": among, "ranked": ranked})
+        return
+    if not all(one["proven"] for one in ranked):
+        note("the search was stopped: places that are not proven may belong to other titles")
+    print_table(
+        ["rank", "title", name, "proven"],
+        [[str(one["rank"]), str(one["title"]), f"{one[name]:.4g}", "yes" if one["proven"] else "no"] for one in ranked],
+    )
 
 
 def _lines(path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import sys
@@ -11,7 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, ProfileOption, RecipeArgument, open_recipe
+from polo.cli.common import (
+    NoPluginOption,
+    OverridesArgument,
+    PluginOption,
+    ProfileOption,
+    RecipeArgument,
+    TrustOption,
+    open_recipe,
+)
 from polo.cli.output import note
 
 #: exit code after Ctrl-C, as shells report it
@@ -48,15 +57,21 @@ def run(
     shard: ShardOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
+    trust_plugins: TrustOption = False,
 ) -> None:
     """Train and evaluate a recipe. The last line on stdout is the run's folder."""
+    opened = functools.partial(
+        open_recipe, recipe, overrides, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True
+    )
     if processes > 1 and "LOCAL_RANK" not in os.environ:
         from polo.run.launch import launch
 
         with contextlib.redirect_stderr(io.StringIO()):  # remarks come from the first process
-            open_recipe(recipe, overrides, profile, plugin, no_plugin)  # what is wrong is told here, and once
-        sys.exit(launch([sys.executable, "-m", "polo", *sys.argv[1:]], processes))
-    resolved, plugins = open_recipe(recipe, overrides, profile, plugin, no_plugin)
+            opened()  # what is wrong is told here, and once
+        # `-m` would import from the current folder, whatever lies there, which the command `polo` does not
+        safe = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
+        sys.exit(launch([sys.executable, *safe, "-m", "polo", *sys.argv[1:]], processes))
+    resolved, plugins = opened()
 
     from polo.run.run import Run, named
     from polo.store.runfolder import RunFolder

@@ -9,6 +9,7 @@ from polo.cli.common import (
     PluginOption,
     ProfileOption,
     RecipeArgument,
+    TrustOption,
     open_recipe,
 )
 from polo.cli.output import print_commented, print_json
@@ -20,12 +21,13 @@ def show(
     profile: ProfileOption = "auto",
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
+    trust_plugins: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Print a recipe with every default filled in, and the origin of each value."""
     from polo.recipe.dump import dump
 
-    resolved, _ = open_recipe(recipe, overrides, profile, plugin, no_plugin)
+    resolved, _ = open_recipe(recipe, overrides, profile, plugin, no_plugin, trust_plugins=trust_plugins, builds=False)
     if json:
         origins = {".".join(map(str, place)): origin for place, origin in resolved.origins.items()}
         print_json({"profile": resolved.profile, "recipe": resolved.tree, "origins": origins})

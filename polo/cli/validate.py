@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, ProfileOption, RecipeArgument, open_recipe
+from polo.cli.common import (
+    NoPluginOption,
+    OverridesArgument,
+    PluginOption,
+    ProfileOption,
+    RecipeArgument,
+    TrustOption,
+    open_recipe,
+)
 from polo.cli.output import print_error, print_json, print_text
 from polo.errors import InputError, Problem, RecipeError
 
@@ -28,10 +36,13 @@ def validate(
     format_: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
+    trust_plugins: TrustOption = False,
 ) -> None:
     """Check a recipe without running it. Exit code 2 if something is wrong."""
     try:
-        resolved, _ = open_recipe(recipe, overrides, profile, plugin, no_plugin)
+        resolved, _ = open_recipe(
+            recipe, overrides, profile, plugin, no_plugin, trust_plugins=trust_plugins, builds=False
+        )
     except InputError as error:
         problems = error.problems if isinstance(error, RecipeError) else [Problem(error.where, error.what, error.fix)]
         if format_ is Format.text:

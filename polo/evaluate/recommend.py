@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from polo.data import PAD, FloatArray, IntArray, ItemTable, Rows
+from polo.data import PAD, FloatArray, IntArray, ItemTable, Ragged, Rows
 from polo.errors import InputError, PoloError
-from polo.protocols import Chooses, Policy, Scorer
+from polo.protocols import Chooses, Policy, Scorer, Top, TopItems
 from polo.words import listing
 
 #: likeness (difflib ratio) from which on a title is taken for what was meant, and from which on it is suggested
@@ -89,6 +89,26 @@ def asked(policy: Policy, history: IntArray, window: int, candidates: IntArray) 
     shown[0, window - len(last) :] = last
     listed = candidates[None] if policy.pool == "candidates" else None
     return Rows(np.full(1, PAD), np.full(1, PAD), shown, candidates[:1], listed)
+
+
+def best(policy: Policy, row: Rows, k: int, known: IntArray, nodes: int | None = None) -> Top:
+    """The ``k`` best items of the catalogue for one row, found by the policy itself, which need not score them all.
+
+    Args:
+        policy: follows :class:`~polo.protocols.TopItems`; is put into eval mode and back.
+        row: one row.
+        k: places.
+        known: items that are left out.
+        nodes: where the policy must stop, see ``TopItems``.
+    """
+    if not isinstance(policy, TopItems):
+        raise TypeError(f"{type(policy).__name__} does not find its best items itself")
+    training = policy.module.training
+    policy.module.eval()
+    try:
+        return policy.top_items(row, k, without=Ragged.of([known.tolist()]), nodes=nodes)
+    finally:
+        policy.module.train(training)
 
 
 def rank(scorer: Scorer, policy: Policy, row: Rows, candidates: IntArray) -> tuple[IntArray, FloatArray]:

@@ -63,6 +63,14 @@ class RefKind:
     kind: str
 
 
+@dataclass(frozen=True)
+class Program:
+    """Marks an option whose value names a program that is started: ``python: Annotated[str | None, Program()]``.
+
+    A value that a stranger's run or recipe brings is asked about before anything is built with it.
+    """
+
+
 if TYPE_CHECKING:
     from typing_extensions import TypeAliasType, TypeVar
 

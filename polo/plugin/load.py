@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Literal
 
 import pluggy
@@ -54,6 +55,7 @@ class PluginRecord:
         recipes, commands: what the hooks ``polo_recipes`` and ``polo_cli_commands`` returned.
         warnings: things its author should know.
         local: a file given by path, not an installed distribution.
+        sha256: of the bytes of a local file, those that were executed.
     """
 
     dist: str
@@ -69,6 +71,7 @@ class PluginRecord:
     commands: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     local: bool = False
+    sha256: str = ""
 
     @property
     def label(self) -> str:
@@ -124,13 +127,16 @@ class Plugins:
             for record in self.records:
                 if record.local and record.file == str(file):
                     return record
-            module = _local_name(file)
+            source = file.read_bytes()
         except FileNotFoundError:
             raise InputError("plugin file does not exist", where=str(path), fix=fix) from None
         except (OSError, ValueError, RuntimeError) as error:  # no right to read, a NUL byte, no such home folder
             raise InputError(f"plugin file cannot be read: {error}", where=str(path), fix=fix) from None
-        blank = PluginRecord(dist=file.name, version="", entry=file.stem, module=module, file=str(file), local=True)
-        return self._add(blank, lambda: _import_file(blank.module, file))
+        blank = PluginRecord(
+            dist=file.name, version="", entry=file.stem, module=_local_name(file, source), file=str(file), local=True,
+            sha256=hashlib.sha256(source).hexdigest(),
+        )  # fmt: skip
+        return self._add(blank, lambda: _import_file(blank.module, file, source))
 
     def _add(self, blank: PluginRecord, load: Callable[[], ModuleType]) -> PluginRecord:
         began = time.perf_counter()
@@ -169,7 +175,10 @@ class Plugins:
 
 
 def load_plugins(
-    files: Iterable[Path | str] = (), disable: Iterable[str] = (), only: Sequence[str] | None = None
+    files: Iterable[Path | str] = (),
+    disable: Iterable[str] = (),
+    only: Sequence[str] | None = None,
+    known: Iterable[str] = (),
 ) -> Plugins:
     """Loads installed plugins in the order (distribution, entry name), then local files in the order given.
 
@@ -177,6 +186,7 @@ def load_plugins(
         files: local plugin files.
         disable: distributions or entry names to leave out (beside ``POLO_DISABLE_PLUGINS``).
         only: allow list beside polo's own plugins (instead of ``POLO_PLUGINS``); ``None`` allows all.
+        known: further names that ``disable`` may name, of files that others would load.
 
     Raises:
         InputError: a file does not exist, ``disable`` names nothing, or a plugin fails under ``POLO_STRICT_PLUGINS``.
@@ -188,11 +198,12 @@ def load_plugins(
     plugins = Plugins()
     found = sorted(_entry_points(), key=lambda item: (_normal(item[0].dist), item[0].entry))
     paths = [Path(file) for file in files]
-    known = {word for blank, _ in found for word in (blank.dist, blank.entry)} | {path.stem for path in paths}
+    names = {word for blank, _ in found for word in (blank.dist, blank.entry)} | {path.stem for path in paths}
+    names |= set(known)
     disable = list(disable)
     for word in disable:
-        if _normal(word) not in {_normal(name) for name in known}:
-            raise InputError(f"no plugin is called {word!r}, so none can be left out", fix=did_you_mean(word, known))
+        if _normal(word) not in {_normal(name) for name in names}:
+            raise InputError(f"no plugin is called {word!r}, so none can be left out", fix=did_you_mean(word, names))
     allowed = _words(os.environ["POLO_PLUGINS"]) if only is None and "POLO_PLUGINS" in os.environ else only
     blocked = _words(os.environ.get("POLO_DISABLE_PLUGINS", ""))
     for blank, load in found:
@@ -234,12 +245,24 @@ def _blocked(
     return "not in POLO_PLUGINS" if from_env else "not in the allow list"
 
 
-def _import_file(name: str, file: Path) -> ModuleType:
+class _Exactly(importlib.machinery.SourceFileLoader):
+    """Executes the very bytes whose hash was taken: no second reading, and no bytecode that lies beside the file."""
+
+    def __init__(self, name: str, file: Path, source: bytes) -> None:
+        super().__init__(name, str(file))
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = compile(self._source, self.path, "exec", dont_inherit=True)
+        return code
+
+
+def _import_file(name: str, file: Path, source: bytes) -> ModuleType:
     """Imports a file under a name of its own, so that two files of one name do not meet."""
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    spec = importlib.util.spec_from_file_location(name, file, loader=_Exactly(name, file, source))
+    if spec is None or spec.loader is None or file.suffix != ".py":
         raise InputError("not a Python file", where=str(file), fix="a plugin file ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and get_type_hints look their module up here
@@ -251,9 +274,9 @@ def _import_file(name: str, file: Path) -> ModuleType:
     return module
 
 
-def _local_name(file: Path) -> str:
+def _local_name(file: Path, source: bytes) -> str:
     """The same file with the same content keeps its module, so that its classes stay the same objects."""
-    digest = hashlib.blake2b(str(file).encode(errors="surrogateescape") + b"\0" + file.read_bytes(), digest_size=6)
+    digest = hashlib.blake2b(str(file).encode(errors="surrogateescape") + b"\0" + source, digest_size=6)
     return f"_polo_local_{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}_{digest.hexdigest()}"
 
 

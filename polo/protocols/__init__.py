@@ -24,6 +24,8 @@ from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
 from polo.protocols.policy import Policy as Policy
 from polo.protocols.policy import ScoresMany as ScoresMany
+from polo.protocols.policy import Top as Top
+from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble
 from polo.protocols.policy import Writes as Writes
 from polo.protocols.scoring import Chooses as Chooses
@@ -44,6 +46,7 @@ from polo.protocols.training import Loss as Loss
 from polo.protocols.training import Need as Need
 from polo.protocols.training import Needing as Needing
 from polo.protocols.training import Peek as Peek
+from polo.protocols.training import PeekTop as PeekTop
 from polo.protocols.training import Refresh as Refresh
 from polo.protocols.training import Sampler as Sampler
 from polo.protocols.training import Stateful as Stateful

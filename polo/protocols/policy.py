@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from polo.data import BoolArray, IntArray, Rows
+from polo.data import BoolArray, FloatArray, IntArray, Ragged, Rows
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -126,6 +127,40 @@ class ScoresMany(Protocol):
 
     def score_many(self, rows: Rows, items: Int[Tensor, "b n"], budget: int) -> Float[Tensor, "b n"]:
         """What ``score`` gives, without gradient, in evaluation mode, about ``budget`` tokens at a time."""
+
+
+@dataclass(frozen=True)
+class Top:
+    """The best K items of B rows, best first.
+
+    Args:
+        items: int64 ``[B, K]``; :data:`~polo.data.PAD` where there is no item (fewer are wanted, or found in time).
+        scores: float64 ``[B, K]``; ``-inf`` where there is no item.
+        proven: ``[B, K]`` whether the place is certain to be that of a ranking of all items; a beginning of each row.
+    """
+
+    items: IntArray
+    scores: FloatArray
+    proven: BoolArray
+
+
+@runtime_checkable
+class TopItems(Protocol):
+    """A policy with a way of its own to find the best items of the whole catalogue."""
+
+    def top_items(self, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None) -> Top:
+        """The k best items of each row by ``score``, without gradient, in evaluation mode.
+
+        Equal scores are ranked by item number. Weights must not be sharded: processes would call the module unequally
+        often.
+
+        Args:
+            rows: B rows.
+            k: places, at least 1.
+            without: B lists of items that are left out, such as those a user knows.
+            nodes: most evaluations of the model for a row, however many a proof would need; then places may be
+                unproven. ``None``: all places are proven.
+        """
 
 
 @runtime_checkable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from polo.data import Rows
+from polo.data import Ragged, Rows
+from polo.protocols.policy import Top
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 #: what a loss head may need; compose checks that the stage and the policy offer it
 #: negatives: at least one kept negative; reference: ``scores.ref``; tokens: meaningful ``scores.tokens``;
 #: logprob: ``scores.unit == "logprob"``; whole_batch: all rows of the batch in one call; mismatched: KTO's pairs
-Need = Literal["negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched", "log_q"]
+#: top_items: a policy that finds its best items of the catalogue itself, so that what samplers peek with does too
+Need = Literal["negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched", "log_q", "top_items"]
 #: what a sampler may say of its draws beyond items (its attribute ``gives``)
 Gift = Literal["log_q"]
 
@@ -28,6 +30,14 @@ class Peek(Protocol):
     """The policy without gradients, for samplers that look before they draw: ``peek(rows, items) -> [B, n]``."""
 
     def __call__(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]: ...
+
+
+@runtime_checkable
+class PeekTop(Peek, Protocol):
+    """What samplers that need ``top_items`` are given to peek with."""
+
+    def top_items(self, rows: Rows, k: int, *, without: Ragged | None = None) -> Top:
+        """The policy's best items of the whole catalogue, see :class:`~polo.protocols.TopItems`."""
 
 
 @runtime_checkable

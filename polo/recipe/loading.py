@@ -11,6 +11,7 @@ from typing import Any
 
 from polo.errors import InputError, PoloError, Problem, RecipeError
 from polo.plugin.load import Plugins
+from polo.plugin.trust import Trust, digest, unasked_file, unasked_program
 from polo.recipe.checks import check
 from polo.recipe.dump import dump
 from polo.recipe.merge import merge, overlay
@@ -27,7 +28,13 @@ _MAX_CHAIN = 16
 
 
 def load(
-    path: Path | str, *, overrides: Iterable[str] = (), profile: str = "auto", plugins: Plugins, gpu: bool
+    path: Path | str,
+    *,
+    overrides: Iterable[str] = (),
+    profile: str = "auto",
+    plugins: Plugins,
+    gpu: bool,
+    trust: Trust | None = None,
 ) -> Resolved:
     """Reads, merges and validates a recipe. Imports no torch.
 
@@ -36,11 +43,12 @@ def load(
         overrides: ``a.b.c=value`` words.
         profile: ``auto`` (``cpu`` if there is no GPU and the recipe has such a profile), ``none`` or ``gpu`` (no
             profile), or the name of one.
-        plugins: where components are found; plugin files that the recipe names are loaded into it.
+        plugins: where components are found; plugin files that the recipe names are loaded into it, as far as trusted.
         gpu: whether there is a GPU.
+        trust: what the recipe may have executed; nothing but what overrides name, if not given.
 
     Raises:
-        RecipeError: everything that is wrong in it.
+        RecipeError: everything that is wrong in it, or what it names that is not trusted.
         InputError: the file cannot be read.
     """
     path = Path(path)
@@ -52,9 +60,18 @@ def load(
     if layer is not None:
         tree = merge(tree, layer, problems)
     tree = merge(tree, overlay(words, Path.cwd(), problems), problems)
-    tree = _load_plugins(tree, plugins, problems)
+    trust = trust or Trust()
+    asked: list[Problem] = []
+    tree = _load_plugins(tree, plugins, trust, problems, asked)
+    if asked:  # what these files would declare is not known, so nothing can be said of what uses it
+        raise RecipeError(asked)
     walk = Validation(plugins.catalogue, problems)
     recipe = walk.dataclass(Recipe, tree, ())
+    if trust.builds:
+        problems += [
+            unasked_program(node.where, option, node.value)
+            for option, node in walk.programs if not trust.own(node.where, node.folder)
+        ]  # fmt: skip
     problems += [problem for problem in check(tree, plugins) if problem not in problems]
     if problems:
         raise RecipeError(sorted(problems, key=_position))
@@ -134,8 +151,8 @@ def _profile(tree: Node, wanted: str, gpu: bool, problems: list[Problem]) -> tup
     return name, layer if isinstance(layer.value, Mapping) else None
 
 
-def _load_plugins(tree: Node, plugins: Plugins, problems: list[Problem]) -> Node:
-    """Loads the plugin files that the recipe names, and makes their paths absolute."""
+def _load_plugins(tree: Node, plugins: Plugins, trust: Trust, problems: list[Problem], asked: list[Problem]) -> Node:
+    """Loads the trusted ones of the plugin files that the recipe names, and makes the paths of all absolute."""
     node = tree.child("plugins")
     if node is None or not isinstance(node.value, tuple) or not isinstance(tree.value, Mapping):
         return tree
@@ -146,16 +163,28 @@ def _load_plugins(tree: Node, plugins: Plugins, problems: list[Problem]) -> Node
             continue  # the types say so
         try:
             path = ((item.folder or Path()) / Path(item.value).expanduser()).absolute()
-            record = plugins.load_file(path)
-        except PoloError as error:
-            problems.append(Problem(item.where, f"plugins: {item.value}: {error.what}", error.fix))
-        except (OSError, ValueError, RuntimeError) as error:
-            problems.append(Problem(item.where, f"plugins: {found(item)} is no path: {error}"))
+            error = "" if path.stem in trust.without else _load_plugin(path, item, plugins, trust, asked)
+        except PoloError as refused:
+            problems.append(Problem(item.where, f"plugins: {item.value}: {refused.what}", refused.fix))
+        except (OSError, ValueError, RuntimeError) as no_path:
+            problems.append(Problem(item.where, f"plugins: {found(item)} is no path: {no_path}"))
         else:
             files[-1] = Node(str(path), item.where, item.folder)
-            if record.status == "broken":
-                problems.append(Problem(item.where, f"plugin file {item.value} failed to load: {record.error}"))
+            if error:
+                problems.append(Problem(item.where, f"plugin file {item.value} failed to load: {error}"))
     return Node({**tree.value, "plugins": Node(tuple(files), node.where)}, tree.where, tree.folder, tree.keys)
+
+
+def _load_plugin(path: Path, item: Node, plugins: Plugins, trust: Trust, asked: list[Problem]) -> str:
+    """Loads one file, if that may be done and is not done yet; says why it is broken, if it is."""
+    file, now = path.resolve(), digest(path)
+    wanted = trust.remembered(file) or now
+    done = next((r for r in plugins.records if r.local and (r.file == str(file) or r.sha256 == wanted)), None)
+    if done is None and not trust.own(item.where, item.folder):
+        asked.append(unasked_file(item.where, path, wanted))
+        return ""
+    record = done or plugins.load_file(path)
+    return record.error if record.status == "broken" else ""
 
 
 def _leaves(tree: Any, place: Place = ()) -> list[Place]:

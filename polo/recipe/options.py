@@ -21,7 +21,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from polo.context import Choice
 from polo.errors import InputError, PoloError, Problem
 from polo.plugin.catalogue import Catalogue
-from polo.plugin.component import RefKind
+from polo.plugin.component import Program, RefKind
 from polo.recipe.fields import Field, fields_of, key_of, list_of, mapping_of, peel, phrase, ref_kind, union_of
 from polo.recipe.node import Node, found
 from polo.words import did_you_mean
@@ -44,11 +44,13 @@ class Validation:
         catalogue: the components that ``use`` may name.
         problems: what is wrong, filled by the walk.
         origins: place in the tree -> where its value was written, filled by the walk.
+        programs: options that name a program to start, with their values, filled by the walk.
     """
 
     catalogue: Catalogue
     problems: list[Problem] = field(default_factory=list)
     origins: dict[Place, str] = field(default_factory=dict)
+    programs: list[tuple[str, Node]] = field(default_factory=list)
 
     def complain(self, where: str, what: str, fix: str = "") -> Any:
         problem = Problem(where, what, fix)
@@ -164,6 +166,7 @@ class Validation:
             value = trial.value(part, node, place)
             if not trial.problems:
                 self.origins |= trial.origins
+                self.programs += trial.programs
                 return value
             trials.append((part, trial))
         deep = [trial for part, trial in trials if not _is_scalar(part)]
@@ -218,6 +221,8 @@ class Validation:
 
     def _scalar(self, hint: Any, node: Node, place: Place) -> Any:
         self.origins[place] = node.where
+        if node.value is not None and any(isinstance(m, Program) for part in _parts(hint) for m in peel(part)[1]):
+            self.programs.append((".".join(map(str, place)), node))
         try:
             return _adapter(hint).validate_json(json.dumps(node.plain()), strict=True)
         except ValidationError:
@@ -257,6 +262,11 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
         return TypeAdapter(hint)
     except PydanticUserError as error:
         raise InputError(f"an option of type {hint!r} cannot be checked", fix="use plain types in options") from error
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """A type and its alternatives."""
+    return (hint, *union_of(peel(hint)[0]))
 
 
 def _is_scalar(hint: Any) -> bool:

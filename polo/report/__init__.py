@@ -1,1 +1,1 @@
-"""What is made of finished runs: significance, comparisons, reports. Reads run folders; trains nothing."""
+"""What is made of finished runs: comparisons, pages, drawings. Reads run folders; trains nothing."""

@@ -13,9 +13,12 @@ import numpy as np
 
 from polo.report.runs import Finished, read_scores
 from polo.report.svg import bars, lines
+from polo.store.shapes import Example, read
 
 #: metrics of the headline table, if the run has them
 HEADLINE = ("hit_ratio@1", "hit_ratio@5", "ndcg@5", "ndcg@10", "mrr", "preference_accuracy")
+#: figures beyond this are drawn nowhere; a float holds them and their sums
+_LARGEST = 1e100
 #: audits that speak of the held-out figures themselves
 _VERDICTS = ("fail", "warn", "ok")
 
@@ -77,8 +80,9 @@ def taint(checks: Sequence[Mapping[str, Any]]) -> str:
 def headline(run: Finished) -> str:
     """Every system by every metric, with intervals, and what the model adds to it."""
     systems = run.results["systems"]
-    known = next(iter(systems.values()))
-    metrics = [name for name in HEADLINE if name in known] or list(known)[:5]
+    known = [name for name in next(iter(systems.values())) if all(name in figures for figures in systems.values())]
+    metrics = [name for name in HEADLINE if name in known] or known[:5]
+    first = metrics[0] if metrics else ""
     tests = {(t["b"], t["metric"]): t for t in run.results["comparisons"]}
     rows = []
     for name, figures in systems.items():
@@ -86,7 +90,7 @@ def headline(run: Finished) -> str:
         for metric in metrics:
             f = figures[metric]
             cells.append((f"{f['value']:.3f}", f["value"], f"{f['low']:.3f} to {f['high']:.3f}"))
-        test = tests.get((name, metrics[0]))
+        test = tests.get((name, first))
         if test is None:
             cells.append(("", -9, ""))
         else:
@@ -101,11 +105,7 @@ def headline(run: Finished) -> str:
     )
     if run.results.get("baselines") not in ("all", None):
         note += "<p class=warn>Baselines were chosen by hand in this recipe; not all of them are shown.</p>"
-    return (
-        table(["system", *metrics, f"model adds ({metrics[0]})"], rows, bold=bold, caption="Results")
-        + note
-        + whole(run)
-    )
+    return table(["system", *metrics, f"model adds ({first})"], rows, bold=bold, caption="Results") + note + whole(run)
 
 
 def whole(run: Finished) -> str:
@@ -124,14 +124,25 @@ def _series(
     metrics: Sequence[Mapping[str, Any]], stage: str, names: Sequence[str]
 ) -> dict[str, list[tuple[float, float]]]:
     lines_ = [line for line in metrics if line.get("stage") == stage]
-    found = {name: [(float(line["step"]), float(line[name])) for line in lines_ if name in line] for name in names}
+    found = {
+        name: [
+            (float(line["step"]), float(line[name])) for line in lines_ if _drawn(line, name) and _drawn(line, "step")
+        ]
+        for name in names
+    }
     return {name.removeprefix("valid/"): points for name, points in found.items() if points}
+
+
+def _drawn(line: Mapping[str, Any], name: str) -> bool:
+    """Whether a line has a figure of this name that a plot can show."""
+    value = line.get(name)
+    return isinstance(value, int | float) and abs(value) < _LARGEST
 
 
 def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
     """Learning curves and the collapse plots of each stage."""
     out = []
-    for stage in dict.fromkeys(line["stage"] for line in metrics if "stage" in line):
+    for stage in dict.fromkeys(line["stage"] for line in metrics):
         plots = [
             lines(f"{stage}: loss", _series(metrics, stage, ["loss"]), "step"),
             lines(
@@ -175,7 +186,8 @@ def slices(run: Finished) -> str:
     plots = []
     for name, parts in cut.items():
         systems = parts[0]["systems"] if parts else {}
-        metric = next((m for m in HEADLINE if all(m in f for f in systems.values())), None)
+        everywhere = [part["systems"].get(system, {}) for part in parts for system in systems]
+        metric = next((m for m in HEADLINE if all(m in figures for figures in everywhere)), None)
         if metric is not None:
             columns = {s: [part["systems"][s][metric] for part in parts] for s in systems}
             plots.append(bars(f"{metric} by {name}", [part["label"] for part in parts], columns, name))
@@ -190,7 +202,9 @@ def margins(run: Finished) -> str:
     for system in [s for s in ("sft", "model") if (run.path / "eval" / f"scores-{s}.parquet").is_file()]:
         _, target, listed, scores = read_scores(run.path, system)
         own = listed == target[:, None]
-        found[system] = scores[own] - np.where(own, -np.inf, scores).max(axis=1)
+        margin = scores[own] - np.where(own, -np.inf, scores).max(axis=1)
+        if np.isfinite(margin).all():
+            found[system] = margin
     if not found:
         return ""
     everything = np.concatenate(list(found.values()))
@@ -207,12 +221,11 @@ def margins(run: Finished) -> str:
 
 def examples(run: Finished) -> str:
     """Histories, ranked candidates with probabilities, and the truth."""
-    try:
-        kept = json.loads((run.path / "eval" / "examples.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    file = run.path / "eval" / "examples.json"
+    if not file.is_file():
         return "<p class=dim>This run kept no examples; <code>polo eval RUN</code> writes them.</p>"
     out = []
-    for one in kept:
+    for one in read(file, list[Example], fix="polo eval RUN writes it anew"):
         ranked = "".join(
             f"<li{' class=truth' if c['title'] == one['target'] else ''}>{escape(c['title'])} "
             f"<span class=dim>{100 * c['probability']:.1f} %</span>"
@@ -242,8 +255,10 @@ def provenance(run: Finished) -> str:
         f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in shown.items() if value != ""
     )
     resolved = run.path / "resolved.yaml"
-    recipe = resolved.read_text("utf-8") if resolved.is_file() else ""
+    recipe = resolved.read_text("utf-8", errors="replace") if resolved.is_file() else ""
     again = shlex.join(["polo", "run", f"{run.path.name}/resolved.yaml", "--profile", "none"])
+    if any("sha256" in plugin for plugin in facts.get("plugins", [])):
+        again += " --trust-plugins"
     given = shlex.join(str(word) for word in facts.get("command", []))
     return (
         f"<dl>{listed}</dl><h3>To get these numbers again</h3><pre>{escape(again)}</pre>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,10 @@ import pyarrow.parquet as pq
 
 from polo.data import FloatArray, IntArray
 from polo.errors import InputError
+from polo.evaluate.metrics import MODEL
+from polo.store.shapes import Provenance, Results, read
+
+_AGAIN = "polo eval RUN writes it anew"
 
 
 @dataclass(frozen=True)
@@ -45,46 +48,36 @@ class Finished:
         return found
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file of a run.
-
-    Raises:
-        InputError: it is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError("this is not the folder of a finished run", where=str(path), fix="`polo ls runs` lists the "
-                         "runs here; an unfinished one goes on with --resume RUN") from None  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot be read: {error}", where=str(path), fix="evaluate the run again: polo eval RUN"
-        ) from error
-
-
 def open_run(path: Path) -> Finished:
     """A finished run with its values of rows.
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    results, provenance = read_json(path / "results.json"), read_json(path / "provenance.json")
-    table = read_table(path / "eval" / "per_row.parquet")
-    try:
-        ids = table.column("row").to_numpy()
-        order = np.argsort(ids, kind="stable")
-        values: dict[str, dict[str, FloatArray]] = {}
-        for column in table.column_names:
-            system, slash, metric = column.partition("/")
-            if slash:
-                values.setdefault(system, {})[metric] = table.column(column).to_numpy()[order]
-        recipe = provenance["recipe"]
-        return Finished(path.resolve(), recipe["name"], recipe, provenance, results, ids[order],
-                        table.column("user").to_numpy()[order], values)  # fmt: skip
-    except KeyError as error:
+    if not (path / "results.json").is_file():
         raise InputError(
-            f"{error} is missing in its files", where=str(path), fix="polo eval RUN writes them anew"
-        ) from error
+            "this is not the folder of a finished run",
+            where=str(path / "results.json"),
+            fix="`polo ls runs` lists the runs here; an unfinished one goes on with --resume RUN",
+        )
+    results = read(path / "results.json", Results, fix=_AGAIN)
+    provenance = read(path / "provenance.json", Provenance, fix="restore the file, or run the recipe again")
+    place = path / "eval" / "per_row.parquet"
+    table = read_table(place)
+    ids, users = (whole_column(table, name, place, integer=True) for name in ("row", "user"))
+    order = np.argsort(ids, kind="stable")
+    values: dict[str, dict[str, FloatArray]] = {}
+    for column in table.column_names:
+        system, slash, metric = column.partition("/")
+        if slash:
+            found: FloatArray = whole_column(table, column, place).astype(np.float64)
+            if not np.isfinite(found).all():
+                raise InputError(f"column {column!r} has values that are no numbers", where=str(place), fix=_AGAIN)
+            values.setdefault(system, {})[metric] = found[order]
+    if MODEL not in values or not len(ids):
+        raise InputError(f"holds no values of system {MODEL!r}", where=str(place), fix=_AGAIN)
+    recipe = provenance["recipe"]
+    return Finished(path.resolve(), recipe["name"], recipe, provenance, results, ids[order], users[order], values)
 
 
 def read_table(path: Path) -> Any:
@@ -96,13 +89,43 @@ def read_table(path: Path) -> Any:
     try:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot be read: {error}", where=str(path), fix="polo eval RUN writes it anew") from error
+        raise InputError(f"cannot be read: {error}", where=str(path), fix=_AGAIN) from error
+
+
+def whole_column(table: Any, name: str, path: Path, *, integer: bool = False, lists: bool = False) -> Any:
+    """A column of numbers, or of lists of numbers, as numpy; each row with a value.
+
+    Raises:
+        InputError: there is none of this name, form and fullness.
+    """
+    if table.column_names.count(name) != 1:
+        raise InputError(f"has no column {name!r}", where=str(path), fix=_AGAIN)
+    column = table.column(name)
+    full, kind = not column.null_count, column.type
+    if lists and pa.types.is_list(kind):
+        full, kind = full and not column.combine_chunks().flatten().null_count, kind.value_type
+    number = pa.types.is_integer(kind) or (not integer and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)))
+    if not full or not number or lists != pa.types.is_list(column.type):
+        what = "lists of numbers" if lists else "numbers"
+        raise InputError(f"column {name!r} is not of {what} alone", where=str(path), fix=_AGAIN)
+    return column.to_numpy()
 
 
 def read_scores(path: Path, system: str) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-    """Row ids ``[N]``, targets ``[N]``, candidates ``[N, n]`` and scores ``[N, n]`` of one system of a run."""
-    table = read_table(path / "eval" / f"scores-{system}.parquet")
-    ids, target = table.column("row").to_numpy(), table.column("target").to_numpy()
-    lists = np.array(table.column("candidates").to_pylist(), np.int64).reshape(len(ids), -1)
-    scores = np.array(table.column("scores").to_pylist(), np.float64).reshape(len(ids), -1)
-    return ids, target, lists, scores
+    """Row ids ``[N]``, targets ``[N]``, candidates ``[N, n]`` and scores ``[N, n]`` of one system of a run.
+
+    Raises:
+        InputError: the file is missing or damaged, or its lists are none that can be ranked.
+    """
+    place = path / "eval" / f"scores-{system}.parquet"
+    table = read_table(place)
+    ids, target = (whole_column(table, name, place, integer=True) for name in ("row", "target"))
+    lists = whole_column(table, "candidates", place, integer=True, lists=True)
+    scores = whole_column(table, "scores", place, lists=True)
+    lengths = {len(one) for one in (*lists, *scores)}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InputError("its lists differ in length", where=str(place), fix=_AGAIN)
+    listed = np.stack(lists).astype(np.int64)
+    if ((listed == target[:, None]).sum(axis=1) != 1).any():
+        raise InputError("has a list that does not hold its target once", where=str(place), fix=_AGAIN)
+    return ids, target, listed, np.stack(scores).astype(np.float64)

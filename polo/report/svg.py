@@ -133,7 +133,7 @@ def _figure(title: str, drawing: str, legend: str) -> str:
 
 
 def thinned(points: Points, most: int = 400) -> Points:
-    """At most about ``most`` points: means of neighbours, the last one kept.
+    """At most ``most`` points: means of so many neighbours each, of fewer at the end.
 
     Example:
         >>> thinned([(0, 0.0), (1, 2.0), (2, 4.0)], most=2)

@@ -28,6 +28,8 @@ from polo.protocols import (
 from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
 from polo.run.imports import Code
+from polo.store.provenance import began_with
+from polo.store.runfolder import base_beside
 
 
 def cache_dir() -> Path:
@@ -57,12 +59,13 @@ class Composer:
         catalogue: what is installed.
         console: for messages and progress.
         device: torch device name.
-        kept: folder with the base that a run keeps beside it, if it does.
+        run: folder of a run that is there already; the base that it keeps is taken, if it is still the same.
     """
 
     def __init__(
-        self, resolved: Resolved, catalogue: Catalogue, console: Console, device: str = "cpu", kept: Path | None = None
+        self, resolved: Resolved, catalogue: Catalogue, console: Console, device: str = "cpu", run: Path | None = None
     ) -> None:
+        kept = base_beside(run)
         self._resolved, self._catalogue = resolved, catalogue
         self._context = Context(
             seed=resolved.recipe.seed,
@@ -70,6 +73,7 @@ class Composer:
             build=self.build,
             device=device,
             kept=kept,
+            kept_hash="" if run is None or kept is None else began_with(run),
             say=console.say,
             track=console.track,
         )
@@ -161,6 +165,10 @@ class Composer:
             if "logprob" in needs and unit == "similarity":
                 found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
                                      "choose another loss or a text policy"))  # fmt: skip
+            finds = hasattr(self._target(self.recipe.policy), "top_items")
+            if "top_items" in needs and not finds:
+                found.append(Problem(where, f"{title} needs the best items of the catalogue; {policy} finds none",
+                                     "choose another sampler, or a text policy"))  # fmt: skip
         return found
 
     def policy(self) -> Policy:

@@ -25,7 +25,7 @@ from polo.run.compose import Composer
 from polo.run.imports import Code
 from polo.store.files import write_bytes, write_json
 from polo.store.provenance import base_of, versions
-from polo.store.runfolder import RunFolder
+from polo.store.runfolder import RunFolder, read_facts
 from polo.train.interrupt import Interrupt
 from polo.train.metrics import step_metrics
 from polo.train.monitor import Monitor
@@ -120,12 +120,7 @@ def _hash(files: Mapping[str, str]) -> str:
 
 def kept_prints(folder: Path) -> dict[str, Print]:
     """What a run wrote of its stages with :func:`keep_print`; empty where nothing of it can be read."""
-    try:
-        found = json.loads((folder / KEPT).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    stages = found.items() if isinstance(found, dict) else ()
-    return {name: Print(facts) for name, facts in stages if isinstance(facts, dict)}
+    return {name: Print(facts) for name, facts in read_facts(folder / KEPT).items() if isinstance(facts, dict)}
 
 
 def keep_print(folder: Path, name: str, made: Print) -> None:

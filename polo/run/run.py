@@ -21,7 +21,7 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 
 from polo.audit import verdicts
 from polo.console import Console
-from polo.errors import InputError, PoloError
+from polo.errors import InputError
 from polo.model.sharding import can_shard, spread
 from polo.plugin.load import Plugins
 from polo.protocols import Based, Policy, Tracker
@@ -36,9 +36,10 @@ from polo.run.launch import peer_lost
 from polo.run.prepare import Prepared, for_policy, prepare
 from polo.run.stages import Stages
 from polo.store import provenance
-from polo.store.files import write_bytes, write_json
+from polo.store.files import cannot_write, write_bytes, write_json
 from polo.store.provenance import base_of, same_base
-from polo.store.runfolder import RunFolder, base_beside
+from polo.store.runfolder import RunFolder
+from polo.store.shapes import Provenance, read
 
 
 def accelerator_of(recipe: Recipe) -> Accelerator:
@@ -107,7 +108,8 @@ class Run:
     def prepare(self, run: RunFolder | None = None) -> Prepared:
         """Data, heads and rows; raises everything that can be known without the model."""
         device = str(self._accelerator.device)
-        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, kept=base_beside(run))
+        place = None if run is None else run.path
+        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, run=place)
         with self._main_first():
             splits = composer.data()
         ready = prepare(self.recipe, composer, splits)
@@ -210,10 +212,13 @@ class Run:
         processes = {"count": self._accelerator.num_processes, "sharded": self._shard}
         path = folder.path / "provenance.json"
         if isinstance(policy, Based):
-            policy.keep_base(folder.base)
+            try:
+                policy.keep_base(folder.base)
+            except OSError as error:
+                raise cannot_write(folder.base, error) from error
         began: dict[str, Any] = {}
         if self._resumed is not None:
-            began = json.loads(path.read_text("utf-8"))
+            began = read(path, Provenance, fix="restore the file, or start a new run")
             now = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "processes": processes}
             began = {**began, "continued": [*began.get("continued", []), now]}
             if not self._retrain:
@@ -250,10 +255,7 @@ class Run:
 
     def _same_recipe(self, folder: RunFolder) -> None:
         """Going on needs the very recipe that the run began with."""
-        try:
-            began = json.loads((folder.path / "provenance.json").read_text("utf-8"))["recipe"]
-        except (OSError, ValueError, KeyError) as error:
-            raise PoloError(f"provenance.json cannot be read: {error}", where=str(folder.path)) from error
+        began = read(folder.path / "provenance.json", Provenance, fix="restore the file, or start a new run")["recipe"]
         now = json.loads(json.dumps(self.resolved.tree))
         differing = sorted(path for path in _differing(began, now) if path != "out")
         if differing:
@@ -268,6 +270,8 @@ class Run:
 
     def evaluate_again(self, folder: RunFolder) -> dict[str, Any]:
         """``polo eval``: the systems of a finished run under this (perhaps changed) evaluation."""
+        for name in self.recipe.stages:
+            folder.intact(folder.stage(name))
         policy, ready = self._policy(self.prepare(folder))
         same_base(folder.path, policy)
         return self._assess(folder, ready, policy)

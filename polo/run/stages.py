@@ -102,7 +102,7 @@ class Stages:
                 weights[name] = snapshot(self.policy.module)
             previous = name
         with plain(self.policy.module):
-            if self.accelerator.is_main_process and not self.folder.final.exists():
+            if self.accelerator.is_main_process and damage(self.folder.final) is not None:
                 with whole_folder(self.folder.final) as place:
                     self.policy.save(place)
 

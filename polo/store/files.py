@@ -139,18 +139,20 @@ def damage(folder: Path) -> str | None:
     """What is wrong with a folder written by :func:`whole_folder`: a file's name and why; ``None`` if it is intact."""
     try:
         listed: Mapping[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return f"{folder / MANIFEST} cannot be read"
-    if not isinstance(listed, dict):
+    if not isinstance(listed, dict) or not listed:
         return f"{folder / MANIFEST} is not what was written"
     for name, digest in listed.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{folder / MANIFEST} names a file outside ({name})"
         file = folder / name
         try:
             same = sha256(file) == digest
         except FileNotFoundError:
             return f"{file} is missing"
-        except OSError as error:
-            return f"{file} cannot be read ({error.strerror})"
+        except (OSError, ValueError) as error:  # no right to read; no name that a file can have
+            return f"{file!s} cannot be read ({getattr(error, 'strerror', None) or error})"
         if not same:
             return f"{file} is not what was written (sha256 differs)"
     return None

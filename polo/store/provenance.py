@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -12,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polo.errors import InputError, PoloError
+from polo.errors import InputError
 from polo.plugin.load import Plugins
 from polo.protocols import Based, Policy
+from polo.store.shapes import Provenance, read
 
 #: distributions whose versions can change a number
 WATCHED = (
@@ -47,20 +47,26 @@ def base_of(policy: Policy) -> str:
     return policy.base_hash() if isinstance(policy, Based) else ""
 
 
+def began_with(run: Path) -> str:
+    """sha256 of the base that a run began with.
+
+    Raises:
+        InputError: its ``provenance.json`` does not say.
+    """
+    facts = read(run / "provenance.json", Provenance, fix="restore the file, or start a new run")
+    if "base" not in facts:
+        raise InputError("does not say which base the run began with", where=str(run / "provenance.json"),
+                         fix="restore the file, or start a new run")  # fmt: skip
+    return str(facts["base"]["sha256"])
+
+
 def same_base(run: Path, policy: Policy) -> None:
     """A run's adapters mean nothing on another base.
 
     Raises:
         InputError: the policy stands on another base than the run began with.
     """
-    try:
-        began = json.loads((run / "provenance.json").read_text("utf-8"))["base"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PoloError(
-            f"provenance.json does not say which base the run began with: {error}",
-            where=str(run),
-            fix="restore the file, or start a new run",
-        ) from error
+    began = began_with(run)
     now = base_of(policy)
     if began != now:
         raise InputError(
@@ -92,7 +98,14 @@ def gather(plugins: Plugins) -> dict[str, Any]:
         "command": sys.argv,
         "versions": versions(),
         "plugins": [
-            {"distribution": r.dist, "version": r.version, "entry": r.entry, "status": r.status, "error": r.error}
+            {
+                "distribution": r.dist,
+                "version": r.version,
+                "entry": r.entry,
+                "status": r.status,
+                "error": r.error,
+                **({"file": r.file, "sha256": r.sha256} if r.local else {}),
+            }
             for r in plugins.records
         ],
         "hardware": {

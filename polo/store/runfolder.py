@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from polo.errors import InputError
-from polo.store.files import cannot_write, sweep, write_bytes
+from polo.plugin.trust import Kept
+from polo.store.files import cannot_write, damage, sweep, write_bytes
+from polo.store.shapes import parsed
 
 #: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
 _STAMP = re.compile(r"^(\d{8}-\d{6})(?:-(\d+))?$")
@@ -83,7 +85,7 @@ class RunFolder:
             InputError: another process runs in it.
         """
         try:
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise cannot_write(self.path / ".lock", error) from error
         try:
@@ -117,10 +119,8 @@ class RunFolder:
 
         An evaluation under another protocol (``polo eval`` with changes) gets a folder of its own.
         """
-        try:
-            own = json.loads((self.path / "provenance.json").read_text("utf-8"))["protocol"]["hash"]
-        except (OSError, ValueError, KeyError):
-            own = protocol
+        told = read_facts(self.path / "provenance.json").get("protocol")
+        own = told.get("hash", protocol) if isinstance(told, dict) else protocol
         place = self.path / ("eval" if protocol == own else f"eval-{protocol}")
         try:
             place.mkdir(exist_ok=True)
@@ -140,16 +140,27 @@ class RunFolder:
     def stage(self, name: str) -> Path:
         return self.path / "stages" / name
 
+    def intact(self, weights: Path) -> None:
+        """Refuses weights of this run that are not what it wrote.
+
+        Raises:
+            InputError: a file is missing, or another than the manifest says.
+        """
+        if fault := damage(weights):
+            raise InputError(f"weights are damaged: {fault}", where=str(self.path),
+                             fix="polo run RECIPE --resume RUN makes them again; or restore the file")  # fmt: skip
+
     def log(self, line: Mapping[str, Any]) -> None:
         """Appends one line to ``metrics.jsonl``."""
         try:
-            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # a link may lead out of the folder
+            with os.fdopen(os.open(self.path / "metrics.jsonl", how, 0o644), "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise cannot_write(self.path / "metrics.jsonl", error) from error
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All metric lines; a last line that a crash cut short is left out."""
+        """All metric lines; what is none, such as a last line that a crash cut short, is left out."""
         try:
             lines = (self.path / "metrics.jsonl").read_text("utf-8", errors="replace").split("\n")
         except OSError:
@@ -157,10 +168,10 @@ class RunFolder:
         found = []
         for line in lines:
             try:
-                value = json.loads(line)
+                value = parsed(line)
             except ValueError:
                 continue
-            if isinstance(value, dict):
+            if isinstance(value, dict) and isinstance(value.get("stage"), str) and type(value.get("step")) is int:
                 found.append(value)
         return found
 
@@ -179,9 +190,30 @@ class RunFolder:
             write_bytes(path, kept)
 
 
-def base_beside(run: RunFolder | None) -> Path | None:
-    """The base that a run keeps, if it keeps one."""
-    return run.base if run is not None and run.base.is_dir() else None
+def kept_plugins(run: Path) -> tuple[Kept, ...]:
+    """The local plugin files that a run began with; those of which it does not tell path and hash are unknown."""
+    facts = read_facts(run / "provenance.json")
+    told = facts.get("plugins")
+    return tuple(
+        Kept(Path(one["file"]), one["sha256"])
+        for one in (told if isinstance(told, list) else ())
+        if isinstance(one, dict) and isinstance(one.get("file"), str) and isinstance(one.get("sha256"), str)
+        if one.get("status") == "ok"
+    )
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """A mapping from a JSON file of a run; empty where there is none to be had."""
+    try:
+        found = parsed(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def base_beside(run: Path | None) -> Path | None:
+    """The base that the run in a folder keeps, if it keeps one."""
+    return None if run is None or not RunFolder(run).base.is_dir() else RunFolder(run).base
 
 
 def _no_folder(path: Path, error: OSError) -> InputError:

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from polo.data import Rows, Splits
-from polo.protocols import Sampler
+from polo.data import PAD, Ragged, Rows, Splits
+from polo.protocols import Sampler, Top
 from polo.randomness import RowRandom
 from polo.scores import Draw, Scores
 
@@ -21,6 +21,25 @@ def peek(rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
     scores = [[-20 * float(rng.uniform(np.array([r * 1009 + int(i)]), 1)[0, 0]) for i in line]
               for r, line in zip(rows.id.tolist(), items.tolist(), strict=True)]  # fmt: skip
     return torch.tensor(scores, dtype=torch.float64).reshape(items.shape)
+
+
+class PeekAll:
+    """The same stand-in for a policy that finds the best of ``n_items`` items itself."""
+
+    def __init__(self, n_items: int) -> None:
+        self._n_items = n_items
+
+    def __call__(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        return peek(rows, items)
+
+    def top_items(self, rows: Rows, k: int, *, without: Ragged | None = None) -> Top:
+        scores = peek(rows, torch.arange(self._n_items).expand(len(rows), -1)).numpy().copy()
+        if without is not None:
+            scores[np.repeat(np.arange(len(rows)), without.lengths), without.items] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(scores, order, axis=1)
+        there = np.isfinite(best)
+        return Top(np.where(there, order, PAD), best, np.ones_like(there))
 
 
 def scores_of(rows: Rows, draw: Draw) -> Scores:
@@ -53,15 +72,15 @@ def check_sampler(sampler: Sampler, splits: Splits, *, batchwise: bool = False, 
         AssertionError: names the broken law.
     """
     rows = splits.train[:12]
-    rng = RowRandom(0, "stage", 0)
-    draw = sampler.draw(rows, rng, peek)
+    rng, looking = RowRandom(0, "stage", 0), PeekAll(len(splits.items))
+    draw = sampler.draw(rows, rng, looking)
     _draw_laws(draw, rows, splits, plants_known)
     assert (draw.log_q is not None) == ("log_q" in getattr(sampler, "gives", ())), "`gives` says whether log_q is there"
-    again = sampler.draw(rows, rng, peek)
+    again = sampler.draw(rows, rng, looking)
     assert _same(draw, again), "the same draw every time"
     if not batchwise:
         some = np.array([7, 2, 5])
-        assert _same(draw[torch.from_numpy(some)], sampler.draw(rows[some], rng, peek)), (
+        assert _same(draw[torch.from_numpy(some)], sampler.draw(rows[some], rng, looking)), (
             "a row's draw depends on that row alone (else tag the component `batchwise`)"
         )
     scores = scores_of(rows, draw)

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from polo.data import IntArray, Rows
 from polo.errors import PoloError
-from polo.model.passes import passes, score_in_passes
+from polo.model.passes import passes
+from polo.model.peeking import looking
 from polo.model.reference import Reference
 from polo.model.sharding import agreed, exchanging, whole
 from polo.protocols import Beta, Loss, Policy, Sampler
@@ -77,18 +78,10 @@ class Stepper:
     ) -> None:
         self._policy, self._objective, self._accelerator = policy, objective, accelerator
         self._budget, self._key = tokens_per_pass, key
+        #: the policy without gradients and dropout
+        self.peek = looking(policy, tokens_per_pass)
 
     # -- drawing and scoring ------------------------------------------------------------------------------------
-
-    def peek(self, rows: Rows, items: Tensor) -> Tensor:
-        """The policy without gradients and dropout, pass by pass."""
-        module = self._policy.module
-        training = module.training
-        module.eval()
-        with torch.no_grad():
-            scores = score_in_passes(self._policy, rows, items, self._budget)
-        module.train(training)
-        return scores
 
     def draw(self, rows: Rows, epoch: int) -> Draw:
         """The negatives of ``rows`` in this epoch; the same on every rank."""

@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-import polo_drrl
-import polo_dynamicpo
-import polo_lpo
-import polo_preference
-from polo import Choice, Component, Context, PoloError
+from polo import PoloError
 from polo.testing import check_beta, check_loss, check_sampler, context, small_splits
-
-PLUGINS = (polo_preference, polo_dynamicpo, polo_lpo, polo_drrl)
-HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers"}
-
-
-def declared(kind: str) -> dict[str, Component]:
-    found = [c for plugin in PLUGINS if hasattr(plugin, HOOKS[kind]) for c in getattr(plugin, HOOKS[kind])()]
-    assert len({c.name for c in found}) == len(found)
-    return {c.name: c for c in found}
-
-
-LOSSES, BETAS, SAMPLERS = (declared(kind) for kind in ("loss", "beta", "sampler"))
-ALL: Mapping[str, Mapping[str, Component]] = {"loss": LOSSES, "beta": BETAS, "sampler": SAMPLERS}
-
-
-def load(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-def make(kind: str, name: str, ctx: Context, **options: Any) -> Any:
-    """A live component, built as the engine builds it."""
-    component = ALL[kind][name]
-    ctx = replace(ctx, build=lambda choice: make(choice.kind, choice.name, ctx, **(choice.options or {})))
-    made = None if component.options is None else load(component.options)(**options)
-    return load(component.build)(made, ctx)
-
-
-def choice(kind: str, name: str, **options: Any) -> Choice:
-    return Choice(kind, name, options)
-
-
-UNIFORM = choice("sampler", "uniform", k=8)
+from tests.contracts.components import (
+    BETAS,
+    LOSSES,
+    SAMPLER_CASES,
+    SAMPLERS,
+    UNIFORM,
+    choice,
+    make,
+)
 
 #: options of a component besides its defaults; the first of each pair names the test
 LOSS_CASES: list[tuple[str, dict[str, Any]]] = [
@@ -114,29 +83,6 @@ def test_batch_dynamic_that_leaves_pairs_out_keeps_the_contract() -> None:
     check_beta(make("beta", "batch_dynamic", context(), share=0.5), by_column=True)
 
 
-SAMPLER_CASES: list[tuple[str, dict[str, Any]]] = [
-    ("uniform", {"k": 5}),
-    ("uniform", {"k": 100, "resample": "epoch"}),
-    ("uniform", {"k": 5, "pool": "catalogue"}),
-    ("popularity", {"k": 5}),
-    ("popularity", {"k": 100, "alpha": 2.0, "resample": "epoch"}),
-    ("in_batch", {"k": 4}),
-    ("catalogue", {}),
-    ("hard", {"from_": UNIFORM, "n": 3}),
-    ("dns", {"from_": UNIFORM, "k": 2, "m": 4}),
-    ("softmax", {"from_": UNIFORM, "n": 3, "temperature": 2.0}),
-    ("curriculum", {"from_": UNIFORM, "n": 3}),
-    ("self_play", {"from_": UNIFORM, "k": 2}),
-    ("noisy", {"from_": UNIFORM, "rate": 0.5}),
-    ("boundary", {"from_": UNIFORM}),
-    ("boundary", {"from_": UNIFORM, "top_k": 2}),
-    ("boundary", {"from_": UNIFORM, "statistic": "mean", "clusters": 2}),
-    ("boundary", {"from_": UNIFORM, "method": "sklearn"}),
-    ("boundary", {"from_": choice("sampler", "hard", from_=UNIFORM, n=6)}),
-    ("hard", {"from_": choice("sampler", "dns", from_=UNIFORM, k=4, m=6), "n": 2}),
-]
-
-
 @pytest.mark.parametrize(("name", "options"), SAMPLER_CASES, ids=lambda v: str(v)[:60])
 def test_every_sampler_keeps_the_contract_over_the_catalogue(name: str, options: dict[str, Any]) -> None:
     if options.get("method") == "sklearn":
@@ -148,7 +94,7 @@ def test_every_sampler_keeps_the_contract_over_the_catalogue(name: str, options:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(n, o) for n, o in SAMPLER_CASES if n not in ("in_batch", "catalogue", "noisy") and o.get("pool") is None],
+    [(n, o) for n, o in SAMPLER_CASES if n not in ("in_batch", "catalogue", "noisy", "top") and o.get("pool") is None],
     ids=lambda v: str(v)[:60],
 )
 def test_every_sampler_keeps_the_contract_within_lists(name: str, options: dict[str, Any]) -> None:
@@ -160,7 +106,13 @@ def test_every_sampler_keeps_the_contract_within_lists(name: str, options: dict[
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("in_batch", {}), ("catalogue", {}), ("noisy", {"from_": UNIFORM}), ("uniform", {"pool": "catalogue"})],
+    [
+        ("in_batch", {}),
+        ("catalogue", {}),
+        ("top", {}),
+        ("noisy", {"from_": UNIFORM}),
+        ("uniform", {"pool": "catalogue"}),
+    ],
 )
 def test_a_sampler_of_the_catalogue_refuses_prompts_that_show_a_list(name: str, options: dict[str, Any]) -> None:
     splits = small_splits(lists=12)
@@ -178,5 +130,5 @@ def test_all_names_are_there() -> None:
     assert set(BETAS) >= {"fixed", "linear", "cosine", "dual_margin", "batch_dynamic"}
     assert set(SAMPLERS) >= {
         "uniform", "popularity", "in_batch", "hard", "dns", "softmax", "boundary", "curriculum", "self_play", "noisy",
-        "catalogue",
+        "catalogue", "top",
     }  # fmt: skip

@@ -12,7 +12,8 @@ import pytest
 from polo import InputError
 from polo.plugin.component import RefKind
 from polo.recipe.fields import fields_of
-from tests.contracts.test_components import ALL, UNIFORM, context, load, make, small_splits
+from polo.testing import context, small_splits
+from tests.contracts.components import ALL, UNIFORM, load, make
 
 EVERY = [(kind, name) for kind, found in ALL.items() for name in found]
 

@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from polo.testing import Case
+from polo.testing import Case, context
 from polo.testing.cases import case as make_case
-from tests.contracts.test_components import choice, context, make
+from tests.contracts.components import choice, make
 
 pytestmark = pytest.mark.oracle
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polo import PAD, ItemTable, Known, Ranked, Rows, Sequences, Splits
+from polo import Ranked, Sequences, Splits
 from polo.candidates import attach
 from polo_baselines.counting import ItemKNN, Markov, cosine_table, markov_table
 from polo_baselines.ease import Ease
@@ -23,28 +23,7 @@ from polo_datasets.options import LastFMOptions, ML100KOptions
 from polo_metrics.options import AtK
 from polo_metrics.ranking import HitRatio
 from tests.real_data import context, real_data
-
-N = 7
-#: sequences of different items, as data sources give them
-SEQUENCES = st.lists(st.lists(st.integers(0, N - 1), unique=True, max_size=N), min_size=1, max_size=6)
-
-
-def splits_of(lists: list[list[int]], n_items: int = N) -> Splits:
-    sequences = Sequences.of(range(len(lists)), lists)
-    none = Rows(*(np.empty(0, np.int64) for _ in range(2)), np.empty((0, 1), np.int64), np.empty(0, np.int64))
-    known = Known(np.empty(0, np.int64), np.empty(0, np.int64), n_items)
-    names = [str(i) for i in range(n_items)]
-    return Splits(
-        name="toy", form="", items=ItemTable(names, names), train=none, valid=none, test=none, sequences=sequences,
-        known_train=known, known_all=known, fingerprint="",
-    )  # fmt: skip
-
-
-def rows_of(histories: list[list[int]]) -> Rows:
-    width = max(1, *(len(h) for h in histories))
-    padded = [[PAD] * (width - len(h)) + h for h in histories]
-    n = np.arange(len(histories))
-    return Rows(n, n, np.array(padded, np.int64), np.zeros(len(n), np.int64))
+from tests.toy_splits import SEQUENCES, N, rows_of, splits_of
 
 
 @settings(max_examples=40)

@@ -18,7 +18,7 @@ from polo_baselines.ease import Ease, ease_table
 from polo_baselines.ials import Ials, solve
 from polo_baselines.options import EaseOptions, IalsOptions
 from polo_baselines.profiles import Profiles, of_users
-from tests.polo_baselines.test_baselines import SEQUENCES, N, rows_of, splits_of
+from tests.toy_splits import SEQUENCES, N, rows_of, splits_of
 
 QUICK = settings(max_examples=25, deadline=None)
 

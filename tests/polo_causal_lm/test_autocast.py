@@ -17,8 +17,7 @@ from polo_causal_lm.engines.split import Split, enable_split
 from polo_causal_lm.loading import enable_checkpointing
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.text import Encoded
-from tests.polo_causal_lm.engines.test_equal import packed
-from tests.polo_causal_lm.world import VOCAB, adapter_gradients, random_encoded, random_peft, relative
+from tests.polo_causal_lm.world import VOCAB, adapter_gradients, packed, random_encoded, random_peft, relative
 
 CPU = torch.device("cpu")
 #: bfloat16 keeps 8 bits: a product is off by up to 2^-9, scores of 40 nats by a few hundredths

@@ -16,8 +16,8 @@ from polo import Rows, Scores
 from polo.train.step import Objective, Stepper
 from polo_causal_lm.options import CausalLMOptions, LoraOptions
 from polo_causal_lm.policy import CausalLM
-from tests.engine.test_step import Centred, FirstK, Pairs
 from tests.polo_causal_lm.world import context, keep_float64, save_base, toy_rows, toy_splits
+from tests.toy_objective import Centred, FirstK, Pairs
 
 ENGINES = ("naive", "packed", "split")
 

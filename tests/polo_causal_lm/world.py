@@ -13,6 +13,8 @@ import transformers
 from polo import Choice, Context, ItemTable, Known, Rows, Sequences, Splits
 from polo_causal_lm.engines.base import causal_lm
 from polo_causal_lm.engines.choose import choose_engine, choose_tree
+from polo_causal_lm.engines.masks import layer_windows
+from polo_causal_lm.engines.packed import Packed
 from polo_causal_lm.loading import add_lora
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.options import LoraOptions
@@ -121,6 +123,15 @@ def random_encoded(seed: int, rows: int, n: int, longest: int = 5) -> Encoded:
     return Encoded(prompts, titles)
 
 
+def catalogue(seed: int, n: int, shortest: int = 1, longest: int = 7) -> list[np.ndarray]:
+    """Titles that begin alike, as those of a series do: few first tokens, more with every further one."""
+    rng = np.random.default_rng(seed)
+    reach = np.minimum(VOCAB - 3, 4.0 ** np.arange(1, longest + 1))
+    ids = 3 + (rng.random((n, longest)) * reach).astype(np.int64)
+    lengths = rng.integers(shortest, longest + 1, n)
+    return [np.append(row[:length], 2) for row, length in zip(ids, lengths, strict=True)]
+
+
 def take(encoded: Encoded, rows: slice) -> Encoded:
     """Some of the rows."""
     return Encoded(encoded.prompts[rows], encoded.titles[rows])
@@ -196,3 +207,10 @@ def save_base(folder: Path, family: str = "llama", dtype: torch.dtype = torch.fl
         random_lm(family, dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def packed(model: Any) -> Packed:
+    config = causal_lm(model).config
+    windows = layer_windows(config)
+    assert windows is not None
+    return Packed(config, windows, causal_lm(model).dtype)

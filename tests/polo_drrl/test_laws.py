@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from polo.testing import Case, small_splits
+from polo.testing import Case, context, small_splits
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
 from polo_drrl.options import DrrlOptions
 from polo_drrl.renyi import Renyi
-from tests.contracts.test_components import context, make
+from tests.contracts.components import make
 
 QUICK = settings(max_examples=30, deadline=None)
 PLAIN = score_cases(one_beta=True)

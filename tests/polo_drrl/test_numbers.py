@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from polo import Scores
-from polo.testing import small_splits
-from tests.contracts.test_components import context, make
+from polo.testing import context, small_splits
+from tests.contracts.components import make
 
 
 def scores(policy: list[list[float]], ref: list[list[float]] | None = None, users: list[int] | None = None) -> Scores:

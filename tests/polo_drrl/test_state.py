@@ -17,13 +17,13 @@ from torch.multiprocessing.spawn import spawn
 from polo import PoloError, Scores
 from polo.model.sharding import spread
 from polo.model.weights import digest, snapshot
-from polo.testing import small_splits
+from polo.testing import context, small_splits
 from polo.train.loop import train
 from polo.train.step import Objective, Stepper
-from tests.contracts.test_components import context, make
-from tests.engine.test_stage import Crash, job, stage_of
-from tests.engine.test_step import FirstK
-from tests.engine.toys import ToyPolicy, toy_rows
+from tests.contracts.components import make
+from tests.toy_objective import FirstK
+from tests.toy_policy import ToyPolicy, toy_rows
+from tests.train.jobs import Crash, job, stage_of
 
 WORLD, STEPS = 2, 4
 #: the toy's scores are log-probabilities around -4

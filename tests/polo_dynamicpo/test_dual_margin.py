@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import PoloError, RowRandom, Scores
-from polo.testing import Case
+from polo.testing import Case, context, small_splits
 from polo.testing.strategies import score_cases
 from polo_dynamicpo.dual_margin import DualMargin
 from polo_dynamicpo.options import DualMarginOptions
-from tests.contracts.test_components import UNIFORM, context, make, small_splits
+from tests.contracts.components import UNIFORM, make
 
 QUICK = settings(max_examples=25, deadline=None)
 SPLITS = small_splits()

@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from polo import RowRandom, Scores
+from polo.testing import context, small_splits
 from polo_dynamicpo.clustering import top_cluster
-from tests.contracts.test_components import UNIFORM, context, make, small_splits
+from tests.contracts.components import UNIFORM, make
 from tests.polo_dynamicpo import published
 
 SPLITS = small_splits()

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Scores
-from polo.testing import Case
+from polo.testing import Case, context
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
 from polo_lpo.options import LpoArgparseOptions, LpoOptions
-from tests.contracts.test_components import context, make
+from tests.contracts.components import make
 
 QUICK = settings(max_examples=30, deadline=None)
 R = st.sampled_from([0.1, 0.25, 1.0, 2.0])

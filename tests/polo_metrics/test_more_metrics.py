@@ -14,7 +14,7 @@ from polo import Context, Ranked, Rows
 from polo_metrics.catalogue import Coverage, PopularityLift, top_probability
 from polo_metrics.options import AtK
 from polo_metrics.policy import Reward, ValidRatio
-from tests.polo_baselines.test_baselines import splits_of
+from tests.toy_splits import splits_of
 
 N_ITEMS = 7
 SCORES = st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=6)

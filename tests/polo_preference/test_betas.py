@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Scores
-from polo.testing import Case
+from polo.testing import Case, context
 from polo.testing.strategies import score_cases
-from tests.contracts.test_components import context, make
+from tests.contracts.components import make
 
 
 def beta(name: str, **options: Any) -> Any:

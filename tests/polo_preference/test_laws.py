@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polo.testing import Case
+from polo.testing import Case, context
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
-from tests.contracts.test_components import context, make
+from tests.contracts.components import make
 
 
 def head(name: str, **options: Any) -> Any:
@@ -238,7 +238,7 @@ def test_kto_is_bounded_by_its_weights(case: Case) -> None:
 @given(ANY)
 def test_a_sum_of_losses_is_the_weighted_sum(case: Case) -> None:
     from polo_preference.options.losses import Term
-    from tests.contracts.test_components import choice
+    from tests.contracts.components import choice
 
     of = (Term(loss=choice("loss", "dmpo"), weight=1.0), Term(loss=choice("loss", "sft"), weight=0.1))
     assert close(value("sum", case, of=of), value("dmpo", case) + 0.1 * value("sft", case))

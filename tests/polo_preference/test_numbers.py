@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from polo import PoloError, Scores
-from tests.contracts.test_components import context, make
+from polo.testing import context
+from tests.contracts.components import make
 
 
 def scores(policy: list[float], ref: list[float] | None = None, tokens: list[int] | None = None, **more: Any) -> Scores:
@@ -232,7 +233,7 @@ def test_state_is_saved_and_loaded(name: str) -> None:
 
 def test_a_sum_saves_the_state_of_its_parts_under_their_place() -> None:
     from polo_preference.options.losses import Term
-    from tests.contracts.test_components import choice
+    from tests.contracts.components import choice
 
     of = (Term(loss=choice("loss", "dpo")), Term(loss=choice("loss", "bco")))
     first, second = make("loss", "sum", context(), of=of), make("loss", "sum", context(), of=of)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Context, InputError, PoloError, RowRandom, Rows, Scores
-from polo.testing import Case
-from polo.testing.samplers import peek, scores_of
+from polo.testing import Case, context, small_splits
+from polo.testing.samplers import PeekAll, peek, scores_of
 from polo.testing.strategies import score_cases
 from polo_preference.noise import gumbel, uniform
 from polo_preference.samplers.weighted import draw_weighted
-from tests.contracts.test_components import UNIFORM, choice, context, make, small_splits
+from tests.contracts.components import UNIFORM, choice, make
 
 SPLITS = small_splits()
 RNG = RowRandom(0, "stage", 0)
@@ -224,6 +224,25 @@ def test_dns_draws_from_the_best_of_the_pool() -> None:
     top = pool.items.gather(1, best[:, :4])
     assert all(set(softer.items[i].tolist()) <= set(top[i].tolist()) for i in range(30))
     assert not torch.equal(softer.items.sort(-1).values, pool.items.gather(1, best[:, :2]).sort(-1).values)
+
+
+def test_top_draws_from_the_best_of_the_catalogue_that_the_user_does_not_know() -> None:
+    rows, looking = SPLITS.train[:20], PeekAll(len(SPLITS.items))
+    every = sampler("catalogue").draw(rows, RNG, looking)
+    scores = peek(rows, every.items).masked_fill(~every.valid, -torch.inf)
+    best = every.items.gather(1, scores.argsort(dim=-1, descending=True)[:, :6]).tolist()
+    hardest = sampler("top", k=6, m=6).draw(rows, RNG, looking)
+    assert [set(line) for line in hardest.items.tolist()] == [set(line) for line in best]
+    some = sampler("top", k=2, m=6).draw(rows, RNG, looking)
+    places = [[line.index(item) for item in own] for line, own in zip(best, some.items.tolist(), strict=True)]
+    assert set(np.ravel(places).tolist()) == set(range(6))  # any of the six, in 40 draws
+
+
+def test_top_is_refused_without_a_policy_that_finds_and_with_more_than_it_looks_at() -> None:
+    with pytest.raises(PoloError, match="does not find its best items"):
+        sampler("top").draw(SPLITS.train[:2], RNG, peek)
+    with pytest.raises(InputError, match="set m to 3 or more"):
+        sampler("top", k=3, m=2)
 
 
 def test_dns_that_asks_for_more_than_it_looks_at_is_refused() -> None:

@@ -179,14 +179,14 @@ def test_too_many_other_best_candidates_fail_within_the_tolerance_too() -> None:
     theirs[:2, 0] -= 0.14
     found = compare(ours, theirs, tie=0.03)
     assert (found.same_best, found.agreement) == (30 / 32, 30 / 32)
-    with pytest.raises(PoloError):
+    with pytest.raises(PoloError, match=r"not the policy's.*97%"):
         insist(found, 0.15, 0.97)
     insist(compare(ours, theirs, tie=0.11), 0.15, 0.97)
 
 
 def test_scores_that_are_not_finite_never_pass() -> None:
     ours = np.zeros((1, 2))
-    with pytest.raises(PoloError):
+    with pytest.raises(PoloError, match="not the policy's"):
         insist(compare(ours, np.array([[0.0, np.nan]]), tie=1.0), 1e9, 0.0)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polo.recipe.merge import merge, overlay
 from polo.recipe.node import Node
 from polo.recipe.reader import parse
-from tests.recipe.test_reader import YAMLISH
+from tests.recipe.texts import YAMLISH
 
 KEYS = st.sampled_from("abc")
 # trees of one shape: a key in upper case holds a mapping in every layer, one in lower case a scalar or list

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,16 +99,23 @@ def test_several_runs_are_compared_or_it_is_said_why_not(run: Path, tmp_path: Pa
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_law_ticks_are_few_and_inside(low: float, width: float) -> None:
     found = ticks(low, low + width)
-    assert len(found) <= 7
+    assert 2 <= len(found) <= 7
     assert all(low - 1e-6 * width <= t <= low + width + 1e-6 * width for t in found)
+    steps = [b - a for a, b in pairwise(found)]
+    assert steps == pytest.approx([steps[0]] * len(steps), rel=1e-3)
+    assert f"{steps[0]:.0e}"[0] in "125", "a step that people count in"
 
 
 @given(st.lists(st.floats(-10, 10), min_size=2, max_size=30), st.integers(1, 10))
 def test_law_thinning_keeps_the_mean(values: list[float], most: int) -> None:
-    points = [(float(i), v) for i, v in enumerate(values)]
-    found = thinned(points, most)
+    """Of both coordinates, when each point counts as often as there are points that it stands for."""
+    found = thinned([(float(i), v) for i, v in enumerate(values)], most)
     assert len(found) <= most
-    assert min(values) - 1e-9 <= min(y for _, y in found) <= max(y for _, y in found) <= max(values) + 1e-9
+    each = round(2 * found[0][0]) + 1  # the first stands for 0 to each - 1, whose mean is half of the last
+    weights = [each] * (len(found) - 1) + [len(values) - each * (len(found) - 1)]
+    assert weights[-1] >= 1
+    assert np.average([x for x, _ in found], weights=weights) == pytest.approx((len(values) - 1) / 2)
+    assert np.average([y for _, y in found], weights=weights) == pytest.approx(np.mean(values), abs=1e-9)
 
 
 def test_plots_have_titles_descriptions_and_no_colour_of_their_own() -> None:

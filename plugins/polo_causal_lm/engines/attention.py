@@ -203,7 +203,8 @@ class Batched:
 
     def _padded(self, states: Float[Tensor, "1 h t d"], places: Tensor) -> Float[Tensor, "b h s d"]:
         flat = states[0].index_select(1, places)
-        return flat.unflatten(1, (self.rows, -1)).transpose(0, 1)
+        padded: Tensor = flat.unflatten(1, (self.rows, -1))
+        return padded.transpose(0, 1)
 
 
 def _all_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -116,7 +116,8 @@ def title_scores(
 
 def causal_lm(model: nn.Module) -> Any:
     """The transformers model inside a peft model (adapters stay in place)."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    base: Callable[[], Any] | None = getattr(model, "get_base_model", None)
+    return base() if base is not None else model
 
 
 def hidden_states(model: nn.Module, layout: Layout) -> Float[Tensor, "tokens hidden"]:

@@ -96,5 +96,5 @@ def expected_logps(
     if len(states) > step:  # `state` ascends, so the tokens of a chunk of rows are a slice too
         starts = torch.arange(0, len(states) + step, step, device=state.device)
         edges = torch.searchsorted(state, starts).tolist()
-    out: Tensor = _Expected.apply(states, weight, bias, state, token, distinct, edges)
+    out: Tensor = _Expected.apply(states, weight, bias, state, token, distinct, edges)  # type: ignore[no-untyped-call]
     return out

@@ -55,7 +55,7 @@ def picked_logps(
         [0.25, 0.25]
     """
     wide = logits if logits.dtype == torch.float64 else logits.float()
-    out: Tensor = _Picked.apply(wide, state, token)
+    out: Tensor = _Picked.apply(wide, state, token)  # type: ignore[no-untyped-call]
     return out
 
 

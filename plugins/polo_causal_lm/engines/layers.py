@@ -54,7 +54,7 @@ def rotate(x: Float[Tensor, "1 t h d"], cos: Float[Tensor, "1 t d"], sin: Float[
         >>> rotate(torch.tensor([[[[1.0, 0.0]]]]), torch.zeros(1, 1, 2), torch.ones(1, 1, 2)).tolist()
         [[[[0.0, 1.0]]]]
     """
-    out: Tensor = _Rotate.apply(x, cos[:, :, None], sin[:, :, None])
+    out: Tensor = _Rotate.apply(x, cos[:, :, None], sin[:, :, None])  # type: ignore[no-untyped-call]
     return out
 
 
@@ -104,7 +104,7 @@ def shorten_layers(lm: Any) -> None:
     """Gives the layers of a transformers model the forwards above if they are known. May be called again."""
     layers = list(getattr(lm.get_decoder(), "layers", ()))
     family = type(layers[-1]).__name__.removesuffix("DecoderLayer") if layers else ""
-    attentions = [getattr(layer, "self_attn", None) for layer in layers]
+    attentions: list[Any] = [getattr(layer, "self_attn", None) for layer in layers]
     if family not in KNOWN or any(type(part).__name__ != f"{family}Attention" for part in attentions):
         return
     for part in attentions:

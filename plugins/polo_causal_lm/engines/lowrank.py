@@ -62,12 +62,12 @@ def low_rank_forward(self: LoraLinear, x: Tensor, *args: Any, **kwargs: Any) -> 
     """Forward of a peft LoRA layer: one operation where nothing but plain LoRA is asked for, else as peft does it."""
     name = _plain(self, x) if not args and not kwargs else None
     if name is None:
-        return type(self).forward(self, x, *args, **kwargs)  # type: ignore[no-any-return]
+        return type(self).forward(self, x, *args, **kwargs)
     base, a, b = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
     dropout = self.lora_dropout[name]
     flat = x.reshape(-1, x.shape[-1])
     low = dropout(flat) if isinstance(dropout, nn.Dropout) and dropout.training and dropout.p > 0 else None
-    y: Tensor = _LowRank.apply(flat, low, base.weight, base.bias, a, b, self.scaling[name])
+    y: Tensor = _LowRank.apply(flat, low, base.weight, base.bias, a, b, self.scaling[name])  # type: ignore[no-untyped-call]
     return y.view(*x.shape[:-1], -1)
 
 

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polo_causal_lm.engines.base import IntArray, Layout, causal_lm, title_scores
+from polo import IntArray
+from polo_causal_lm.engines.base import Layout, causal_lm, title_scores
 from polo_causal_lm.engines.head import sum_slots
 from polo_causal_lm.text import Encoded
 

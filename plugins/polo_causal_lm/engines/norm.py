@@ -22,7 +22,7 @@ KNOWN = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Float[Tensor, "*n h"], weight: Float[Tensor, " h"], eps: float) -> Float[Tensor, "*n h"]:
-        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scale: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         scale = scale.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, scale, weight)
         return (x * scale).mul_(weight)
@@ -43,7 +43,7 @@ def norm_forward(self: Any, hidden_states: Tensor) -> Tensor:
     plain = hidden_states.dtype == torch.float32 == self.weight.dtype and not self.weight.requires_grad
     if not plain:
         return type(self).forward(self, hidden_states)  # type: ignore[no-any-return]
-    out: Tensor = _Norm.apply(hidden_states, self.weight, self.variance_epsilon)
+    out: Tensor = _Norm.apply(hidden_states, self.weight, self.variance_epsilon)  # type: ignore[no-untyped-call]
     return out
 
 

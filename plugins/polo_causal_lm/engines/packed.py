@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polo_causal_lm.engines.base import IntArray, Layout, hidden_states, title_scores
+from polo import IntArray
+from polo_causal_lm.engines.base import Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
 from polo_causal_lm.engines.masks import model_mask
 from polo_causal_lm.text import Encoded

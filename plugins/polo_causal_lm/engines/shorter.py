@@ -25,7 +25,7 @@ def shorten(part: nn.Module, forward: Callable[..., Any]) -> None:
     The forward is bound to the module, so a deep copy of the module is bound to the copy.
     """
     if "forward" not in vars(part):
-        part.forward = types.MethodType(forward, part)  # type: ignore[method-assign]
+        part.forward = types.MethodType(forward, part)
 
 
 def is_shortened(part: nn.Module) -> bool:

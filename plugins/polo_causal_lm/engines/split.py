@@ -21,8 +21,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from polo import IntArray
 from polo_causal_lm.engines.attention import Asked, Batched, FlatAttention, RowByRow, Span
-from polo_causal_lm.engines.base import IntArray, Layout, hidden_states, title_scores
+from polo_causal_lm.engines.base import Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
 from polo_causal_lm.engines.layers import shorten_layers
 from polo_causal_lm.engines.lowrank import join_adapters

@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polo_causal_lm.engines.base import IntArray, Layout, Scored
+from polo import IntArray
+from polo_causal_lm.engines.base import Layout, Scored
 from polo_causal_lm.engines.tree_attention import Memory, Part, TreeAttention
 from polo_causal_lm.engines.trie import Branch, Trie
 from polo_causal_lm.text import Encoded

@@ -119,7 +119,7 @@ class TreeAttention:
             before = (keys[2 * i], values[2 * i])
             if part.fresh:
                 if queries[2 * i].shape[1]:
-                    found.append(_causal(queries[2 * i], *before, asked))
+                    found.append(causal(queries[2 * i], *before, asked))
                 if part.memory is not None:
                     # Copies: what is kept must not hold the keys and values of the whole pass.
                     part.memory[asked.layer] = (before[0].clone(), before[1].clone())
@@ -129,9 +129,10 @@ class TreeAttention:
         return torch.cat(found)[None]
 
 
-def _causal(
+def causal(
     query: Float[Tensor, "h p d"], key: Float[Tensor, "hkv p d"], value: Float[Tensor, "hkv p d"], asked: Asked
 ) -> Float[Tensor, "p h d"]:
+    """A prompt's tokens among themselves: each sees itself and those before it, as far as the window reaches."""
     mask, p = None, query.shape[1]
     if asked.window is not None and asked.window < p:
         place = torch.arange(p, device=query.device)

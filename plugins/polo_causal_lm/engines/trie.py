@@ -54,6 +54,12 @@ class Trie:
     Args:
         titles: n arrays of token ids, each with the end token.
 
+    Attributes:
+        order: ``[n]`` titles as they are sorted.
+        lengths: ``[n]`` tokens of each, in that order, as all that follows.
+        tokens: ``[n, L]`` their tokens, padded with -1.
+        alike: ``[n]`` tokens that each shares with the one before it.
+
     Example (5 2 and 5 6 2 share their first token; the nodes are the root, 5 and 5 6):
         >>> (branch,) = Trie([np.array([5, 6, 2]), np.array([5, 2])]).branches(10)
         >>> branch.titles.tolist(), branch.tokens.tolist(), branch.path.tolist()
@@ -68,12 +74,12 @@ class Trie:
         self.order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
         self.lengths = np.array([len(titles[i]) for i in self.order], np.int64)
         inside = np.arange(int(self.lengths.max(initial=0))) < self.lengths[:, None]
-        self._tokens = np.full(inside.shape, _NONE, np.int32)
-        self._tokens[inside] = np.concatenate([titles[i] for i in self.order])
-        alike = np.zeros(len(self.order), np.int64)  # tokens shared with the title before
-        same = np.logical_and.accumulate(self._tokens[1:] == self._tokens[:-1], axis=1)
+        self.tokens = np.full(inside.shape, _NONE, np.int32)
+        self.tokens[inside] = np.concatenate([titles[i] for i in self.order])
+        alike = np.zeros(len(self.order), np.int64)
+        same = np.logical_and.accumulate(self.tokens[1:] == self.tokens[:-1], axis=1)
         alike[1:] = np.minimum(same.sum(1), self.lengths[1:])
-        self._alike = alike
+        self.alike = alike
         # The last token of the title before leads to no node yet; it may, if the end token stands within a title.
         before = np.concatenate([[0], self.lengths[:-1] - 1])
         self._added = self.lengths - 1 - np.minimum(np.minimum(alike, before), self.lengths - 1)
@@ -96,10 +102,10 @@ class Trie:
         return found
 
     def _branch(self, start: int, stop: int) -> Branch:
-        tokens, lengths = self._tokens[start:stop], self.lengths[start:stop, None]
+        tokens, lengths = self.tokens[start:stop], self.lengths[start:stop, None]
         width = int(lengths.max())
         tokens, column = tokens[:, :width], np.arange(width)
-        alike = self._alike[start:stop, None].copy()
+        alike = self.alike[start:stop, None].copy()
         alike[0] = 0
         new = (column >= alike) & (column < lengths)
         # An edge is numbered where it is first met; below that, titles that share it have it in the same column.

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from polo import PoloError, Sequences, seed_of
+from polo import IntArray, PoloError, Sequences, seed_of
 from polo_causal_lm.options import TinyLMOptions
-from polo_causal_lm.tiny.windows import NO_LABEL, IntArray, Words, batches, windows
+from polo_causal_lm.tiny.windows import NO_LABEL, Words, batches, windows
 
 
 def make_model(options: TinyLMOptions, vocab: int, marks: tuple[int, int, int], longest: int) -> LlamaForCausalLM:
@@ -106,7 +106,8 @@ def train(
         PoloError: if the loss is no longer finite.
     """
     torch.manual_seed(seed_of(seed, "tiny_lm", "dropout"))
-    model.to(device).train()
+    nn.Module.to(model, device)  # transformers hides the signature of its own
+    model.train()
     remove = add_dropout(model, options.dropout)
     optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr, betas=(0.9, 0.98))
     passes = Passes(words, sequences, options, pad, np.random.default_rng(seed_of(seed, "tiny_lm")))

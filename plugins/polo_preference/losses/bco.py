@@ -26,7 +26,7 @@ class Bco:
     def __init__(self, options: BcoOptions, context: Context) -> None:
         self._shift, self._reduce, self._running = options.shift, REDUCE[options.pairs], RunningMean()
         self.needs: frozenset[Need] = frozenset(
-            {"negatives", "reference"} | ({"whole_batch"} if options.shift else set())
+            {"negatives", "reference", "whole_batch"} if options.shift else {"negatives", "reference"}
         )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:

@@ -20,7 +20,7 @@ class Cpo:
     def __init__(self, options: CpoOptions, context: Context) -> None:
         self._nll, self._length, self._reduce = options.nll, options.reduce, REDUCE[options.pairs]
         self.needs: frozenset[Need] = frozenset(
-            {"negatives", "logprob"} | ({"tokens"} if options.reduce == "token" else set())
+            {"negatives", "logprob", "tokens"} if options.reduce == "token" else {"negatives", "logprob"}
         )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:

@@ -20,7 +20,9 @@ class Ipo:
 
     def __init__(self, options: LengthOptions, context: Context) -> None:
         self._reduce, self._per_token = REDUCE[options.pairs], options.length == "mean"
-        self.needs: frozenset[Need] = frozenset({"negatives", "reference"} | ({"tokens"} if self._per_token else set()))
+        self.needs: frozenset[Need] = frozenset(
+            {"negatives", "reference", "tokens"} if self._per_token else {"negatives", "reference"}
+        )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         ratio = log_ratio(scores)

@@ -28,7 +28,9 @@ class Mppo:
 
     def __init__(self, options: MppoOptions, context: Context) -> None:
         self._per_token = options.length == "mean"
-        self.needs: frozenset[Need] = frozenset({"negatives", "logprob"} | ({"tokens"} if self._per_token else set()))
+        self.needs: frozenset[Need] = frozenset(
+            {"negatives", "logprob", "tokens"} if self._per_token else {"negatives", "logprob"}
+        )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         policy = wide(scores.policy)

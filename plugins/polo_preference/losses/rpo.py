@@ -20,7 +20,9 @@ class Rpo:
     def __init__(self, options: RpoOptions, context: Context) -> None:
         self._nll, self._length, self._reduce = options.nll, options.reduce, REDUCE[options.pairs]
         self.needs: frozenset[Need] = frozenset(
-            {"negatives", "reference", "logprob"} | ({"tokens"} if options.reduce == "token" else set())
+            {"negatives", "reference", "logprob", "tokens"}
+            if options.reduce == "token"
+            else {"negatives", "reference", "logprob"}
         )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:

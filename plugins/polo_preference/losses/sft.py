@@ -29,7 +29,7 @@ class Sft:
 
     def __init__(self, options: SftOptions, context: Context) -> None:
         self._reduce = options.reduce
-        self.needs: frozenset[Need] = frozenset({"logprob"} | ({"tokens"} if options.reduce == "token" else set()))
+        self.needs: frozenset[Need] = frozenset({"logprob", "tokens"} if options.reduce == "token" else {"logprob"})
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         return nll(scores, self._reduce)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,13 +14,17 @@ from polo_preference.options.losses import SumOptions
 from polo_preference.tensors import where_any
 
 
+class LossAtZero(Loss, AtZero, Protocol):
+    """A head that knows its value when policy = reference."""
+
+
 class Sum:
     """``L = sum_i weight_i L_i``; 0 for a row without negatives if any part needs them.
 
     Needs what its parts need. A part's state is saved under its place in the list.
     """
 
-    def __init__(self, parts: list[tuple[float, Loss]]) -> None:
+    def __init__(self, parts: Sequence[tuple[float, Loss]]) -> None:
         self._parts = parts
         self.needs: frozenset[Need] = frozenset().union(*(part.needs for _, part in parts))
 
@@ -57,8 +61,12 @@ class Sum:
 class SumAtZero(Sum):
     """A sum whose parts all know their value when policy = reference."""
 
+    def __init__(self, parts: Sequence[tuple[float, LossAtZero]]) -> None:
+        super().__init__(parts)
+        self._known = parts
+
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        return torch.stack([w * part.at_zero(keep, beta) for w, part in self._parts]).sum(0)
+        return torch.stack([w * part.at_zero(keep, beta) for w, part in self._known]).sum(0)
 
 
 def build(options: SumOptions, context: Context) -> Sum:

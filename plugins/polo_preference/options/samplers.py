@@ -85,6 +85,16 @@ class DnsOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TopOptions:
+    """The policy's best items of the whole catalogue."""
+
+    #: negatives for each row
+    k: Annotated[int, Ge(1)] = 5
+    #: they are chosen uniformly from the m best; at least k
+    m: Annotated[int, Ge(1)] = 20
+
+
+@dataclass(frozen=True, kw_only=True)
 class SelfPlayOptions:
     """The policy's own predictions of an earlier epoch."""
 

@@ -17,8 +17,8 @@ class InBatch:
 
     Popular items are targets more often, so they are drawn more often, though less than in proportion. Item j is among
     the B - 1 other targets with probability ``pi_j`` (:func:`presence`) and then drawn uniformly from the row's M
-    allowed ones, so ``log_q = log(pi_j / M)``: counting each of the n draws ``1 / (n q_j)`` times counts every item that
-    a batch can hold once in expectation (Horvitz & Thompson 1952). The draw depends on the rows of the batch.
+    allowed ones, so ``log_q = log(pi_j / M)``: counting each of the n draws ``1 / (n q_j)`` times counts every item
+    that a batch can hold once in expectation (Horvitz & Thompson 1952). The draw depends on the rows of the batch.
     """
 
     gives: frozenset[Gift] = frozenset({"log_q"})

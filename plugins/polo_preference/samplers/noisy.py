@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from polo import Context, Draw, Peek, RowRandom, Rows, SamplerWrapper
+from polo import Context, Draw, IntArray, Peek, RowRandom, Rows, SamplerWrapper
 from polo_preference.options.samplers import NoisyOptions
-from polo_preference.samplers.pool import IntArray, catalogue_only, splits_of
+from polo_preference.samplers.pool import catalogue_only, splits_of
 
 
 class Noisy(SamplerWrapper):
@@ -44,5 +44,6 @@ class Noisy(SamplerWrapper):
         at = int(np.searchsorted(self._users, user))
         if at == len(self._users) or self._users[at] != user:
             return np.empty(0, dtype=np.int64)
-        liked = self._liked[at]
-        return liked[liked != target]
+        liked: IntArray = self._liked[at]
+        others: IntArray = liked[liked != target]
+        return others

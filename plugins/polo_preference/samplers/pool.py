@@ -30,7 +30,7 @@ def forbidden(rows: Rows, known: Known) -> Callable[[IntArray, IntArray], BoolAr
     """``f(at [m], items [m, j]) -> bool [m, j]``: target, shown history, or known to have been consumed in training."""
 
     def check(at: IntArray, items: IntArray) -> BoolArray:
-        out = known.has(rows.user[at], items) | (items == rows.target[at, None])
+        out: BoolArray = known.has(rows.user[at], items) | (items == rows.target[at, None])
         for column in range(rows.history.shape[1]):
             out |= items == rows.history[at, column, None]
         return out

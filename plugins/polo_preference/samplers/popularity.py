@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, Gift, Peek, RowRandom, Rows, Scores
+from polo import Context, Draw, FloatArray, Gift, Peek, RowRandom, Rows, Scores
 from polo_preference.options.samplers import PopularityOptions
 from polo_preference.samplers.pool import barred_items, counts, forbidden, splits_of, stream
 from polo_preference.samplers.weighted import draw_weighted, exponential_keys, log_q
@@ -25,7 +25,7 @@ class Popularity:
 
     def __init__(self, options: PopularityOptions, context: Context) -> None:
         self._options, self._seed, self._splits = options, context.seed, splits_of(context)
-        self._weight = (counts(self._splits) + options.smoothing) ** options.alpha
+        self._weight: FloatArray = (counts(self._splits).astype(np.float64) + options.smoothing) ** options.alpha
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         own = stream(rng, self._seed, "popularity", self._options.resample)

@@ -118,4 +118,5 @@ def log_q(weight: FloatArray, valid: BoolArray, total: FloatArray, allowed: IntA
     own = np.where(valid, weight, 0.0)
     left = np.maximum(total[:, None] - (np.cumsum(own, axis=1) - own), weight)
     times_n = np.maximum(n - 1 - np.arange(weight.shape[1]), 0) + left / weight
-    return -np.log(np.where(n == allowed[:, None], np.maximum(n, 1), times_n))
+    found: FloatArray = -np.log(np.where(n == allowed[:, None], np.maximum(n, 1), times_n))
+    return found

@@ -103,3 +103,6 @@ def test_a_compiled_policy_gives_the_scores_of_a_plain_one(tmp_path: Path) -> No
         items = (torch.arange(n) + torch.arange(8)[:, None]) % 10
         expected = plain.score_many(rows, items, 300)
         torch.testing.assert_close(made.score_many(rows, items, 300), expected, atol=5e-5, rtol=0)
+    best, expected_best = made.top_items(rows, 5), plain.top_items(rows, 5)
+    assert best.items.tolist() == expected_best.items.tolist()
+    torch.testing.assert_close(*(torch.from_numpy(x.scores) for x in (best, expected_best)), atol=5e-5, rtol=0)

@@ -10,25 +10,25 @@ import torch
 from polo_causal_lm.engines import head
 from polo_causal_lm.engines.attention import Batched, RowByRow
 from polo_causal_lm.engines.base import Engine, causal_lm
-from polo_causal_lm.engines.masks import layer_windows
 from polo_causal_lm.engines.naive import Naive
 from polo_causal_lm.engines.packed import Packed
 from polo_causal_lm.engines.split import Split, enable_split
 from polo_causal_lm.loading import enable_checkpointing
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.text import Encoded
-from tests.polo_causal_lm.world import adapter_gradients, keep_float64, random_encoded, random_peft, relative, take
+from tests.polo_causal_lm.world import (
+    adapter_gradients,
+    keep_float64,
+    packed,
+    random_encoded,
+    random_peft,
+    relative,
+    take,
+)
 
 CPU = torch.device("cpu")
 PLAIN = ["llama", "qwen2", "qwen3", "mistral", "gemma3"]
 WINDOWED = ["mistral_window", "gemma3_window"]
-
-
-def packed(model: Any) -> Packed:
-    config = causal_lm(model).config
-    windows = layer_windows(config)
-    assert windows is not None
-    return Packed(config, windows, causal_lm(model).dtype)
 
 
 def scores(model: Any, engine: Engine, encoded: Encoded) -> torch.Tensor:

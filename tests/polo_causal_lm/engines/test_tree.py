@@ -19,7 +19,15 @@ from polo_causal_lm.engines.naive import Naive
 from polo_causal_lm.engines.tree import tree_passes, tree_scores
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.text import Encoded
-from tests.polo_causal_lm.world import VOCAB, keep_float64, random_encoded, random_lm, random_peft, tree_scorer
+from tests.polo_causal_lm.world import (
+    VOCAB,
+    catalogue,
+    keep_float64,
+    random_encoded,
+    random_lm,
+    random_peft,
+    tree_scorer,
+)
 
 CPU = torch.device("cpu")
 FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "mistral_window", "gemma3", "gemma3_window"]
@@ -31,15 +39,6 @@ def naive(family: str, dtype: torch.dtype, encoded: Encoded) -> torch.Tensor:
     judge = CandidateScorer(keep_float64(model) if dtype == torch.float64 else model, Naive()).eval()
     found: torch.Tensor = judge(Naive().layout(encoded, CPU))
     return found
-
-
-def catalogue(seed: int, n: int, shortest: int = 1, longest: int = 7) -> list[np.ndarray]:
-    """Titles that begin alike, as those of a series do: few first tokens, more with every further one."""
-    rng = np.random.default_rng(seed)
-    reach = np.minimum(VOCAB - 3, 4.0 ** np.arange(1, longest + 1))
-    ids = 3 + (rng.random((n, longest)) * reach).astype(np.int64)
-    lengths = rng.integers(shortest, longest + 1, n)
-    return [np.append(row[:length], 2) for row, length in zip(ids, lengths, strict=True)]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,0 +1,110 @@
+"""The best titles of rows, by search or, where a model rules that out, by scoring all. Ties the parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polo import PAD, FloatArray, InputError, IntArray, Ragged, Rows, Top
+from polo_causal_lm.text import Texts
+from polo_causal_lm.topk.find import Machine, find
+from polo_causal_lm.topk.search import Search, Wish
+from polo_causal_lm.topk.titles import TitleTree
+
+
+def token_bytes(config: Any, dtype: torch.dtype) -> int:
+    """Bytes of one token's keys and values over all layers of a transformers model.
+
+    Example (two layers, two heads of 8 numbers of 4 bytes, keys and values):
+        >>> from transformers import LlamaConfig
+        >>> sizes = dict(num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, hidden_size=32)
+        >>> token_bytes(LlamaConfig(**sizes), torch.float32)
+        256
+    """
+    config = config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * size * dtype.itemsize)
+
+
+class BestTitles:
+    """A catalogue's titles, of which the best are wanted.
+
+    Args:
+        texts: the titles, and what makes prompts.
+        token_bytes: of one token's keys and values, see :func:`token_bytes`.
+    """
+
+    def __init__(self, texts: Texts, token_bytes: int) -> None:
+        self._texts, self._token_bytes = texts, token_bytes
+        self._tree: TitleTree | None = None
+
+    @property
+    def tree(self) -> TitleTree:
+        """The titles' tree; made when it is first wanted."""
+        if self._tree is None:
+            self._tree = TitleTree.of(self._texts.titles)
+        return self._tree
+
+    def by_search(self, machine: Machine, rows: Rows, wish: Wish, without: Ragged | None) -> Top:
+        """Places of B rows, found in the tree.
+
+        Args:
+            machine: what computes.
+            rows: B rows.
+            wish: what is ranked.
+            without: B lists of items to leave out.
+
+        Raises:
+            InputError: see :meth:`CausalLM.top_items`.
+        """
+        self._check(wish, rows, without)
+        searches = [Search(self.tree, wish, left_out(without, i)) for i in range(len(rows))]
+        find(machine, self._token_bytes, self.tree, self._texts.prompts(rows), searches)
+        top = _empty(len(rows), wish.k)
+        for i, search in enumerate(searches):
+            _fill(top, i, search.items, search.scores)
+            top.proven[i] = search.proven
+        return top
+
+    def by_scoring(self, score: Callable[[Rows], Tensor], rows: Rows, wish: Wish, without: Ragged | None) -> Top:
+        """The same from the scores ``[n]`` of all items, one row at a time; every place is proven."""
+        self._check(wish, rows, without)
+        top, lengths = _empty(len(rows), wish.k), self._texts.title_lengths
+        for i in range(len(rows)):
+            scores = score(rows[i : i + 1]).double().cpu().numpy() / (lengths if wish.ranking == "mean" else 1)
+            items = np.setdiff1d(np.arange(len(lengths)), left_out(without, i))
+            best = items[np.argsort(-scores[items], kind="stable")][: wish.k]
+            _fill(top, i, best, scores[best])
+        return top
+
+    def _check(self, wish: Wish, rows: Rows, without: Ragged | None) -> None:
+        if self._texts.template.show_candidates:
+            raise InputError("the prompt shows a list, so there is no ranking of the catalogue", where="top_items",
+                             fix="set policy.prompt.candidates to `hidden`, or score the list")  # fmt: skip
+        if wish.k < 1:
+            raise InputError(f"{wish.k} places cannot be filled", where="top_items: k", fix="ask for 1 or more")
+        if wish.nodes is not None and wish.nodes < 0:
+            raise InputError(f"{wish.nodes} nodes cannot be expanded", where="top_items: nodes", fix="give 0 or more")
+        if without is not None and len(without) != len(rows):
+            raise InputError(f"{len(without)} lists for {len(rows)} rows", where="top_items: without",
+                             fix="give one for each row")  # fmt: skip
+
+
+def left_out(without: Ragged | None, row: int) -> IntArray:
+    """The list of one row."""
+    if without is None:
+        return np.empty(0, np.int64)
+    return without.items[without.offsets[row] : without.offsets[row + 1]]
+
+
+def _empty(rows: int, k: int) -> Top:
+    return Top(np.full((rows, k), PAD, np.int64), np.full((rows, k), -np.inf), np.ones((rows, k), np.bool_))
+
+
+def _fill(top: Top, row: int, items: IntArray, scores: FloatArray) -> None:
+    top.items[row, : len(items)], top.scores[row, : len(items)] = items, scores

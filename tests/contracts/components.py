@@ -1,0 +1,68 @@
+"""The losses, betas and samplers that polo ships, by name, and how one is built."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from polo import Choice, Component, Context
+from tests.repository.sources import PLUGINS
+
+HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers"}
+
+
+def declared(kind: str) -> dict[str, Component]:
+    hooks = [getattr(importlib.import_module(plugin), HOOKS[kind], list) for plugin in PLUGINS]
+    found = [component for hook in hooks for component in hook()]
+    assert len({c.name for c in found}) == len(found)
+    return {c.name: c for c in found}
+
+
+LOSSES, BETAS, SAMPLERS = (declared(kind) for kind in ("loss", "beta", "sampler"))
+ALL: Mapping[str, Mapping[str, Component]] = {"loss": LOSSES, "beta": BETAS, "sampler": SAMPLERS}
+
+
+def load(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def make(kind: str, name: str, ctx: Context, **options: Any) -> Any:
+    """A live component, built as the engine builds it."""
+    component = ALL[kind][name]
+    ctx = replace(ctx, build=lambda choice: make(choice.kind, choice.name, ctx, **(choice.options or {})))
+    made = None if component.options is None else load(component.options)(**options)
+    return load(component.build)(made, ctx)
+
+
+def choice(kind: str, name: str, **options: Any) -> Choice:
+    return Choice(kind, name, options)
+
+
+UNIFORM = choice("sampler", "uniform", k=8)
+
+#: options of a sampler besides its defaults
+SAMPLER_CASES: list[tuple[str, dict[str, Any]]] = [
+    ("uniform", {"k": 5}),
+    ("uniform", {"k": 100, "resample": "epoch"}),
+    ("uniform", {"k": 5, "pool": "catalogue"}),
+    ("popularity", {"k": 5}),
+    ("popularity", {"k": 100, "alpha": 2.0, "resample": "epoch"}),
+    ("in_batch", {"k": 4}),
+    ("catalogue", {}),
+    ("top", {}),
+    ("hard", {"from_": UNIFORM, "n": 3}),
+    ("dns", {"from_": UNIFORM, "k": 2, "m": 4}),
+    ("softmax", {"from_": UNIFORM, "n": 3, "temperature": 2.0}),
+    ("curriculum", {"from_": UNIFORM, "n": 3}),
+    ("self_play", {"from_": UNIFORM, "k": 2}),
+    ("noisy", {"from_": UNIFORM, "rate": 0.5}),
+    ("boundary", {"from_": UNIFORM}),
+    ("boundary", {"from_": UNIFORM, "top_k": 2}),
+    ("boundary", {"from_": UNIFORM, "statistic": "mean", "clusters": 2}),
+    ("boundary", {"from_": UNIFORM, "method": "sklearn"}),
+    ("boundary", {"from_": choice("sampler", "hard", from_=UNIFORM, n=6)}),
+    ("hard", {"from_": choice("sampler", "dns", from_=UNIFORM, k=4, m=6), "n": 2}),
+]

@@ -1,0 +1,115 @@
+"""Passes are memory, not mathematics: the gradient of a batch is the same however it is split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from polo.data import Rows
+from polo.errors import PoloError
+from polo.model.passes import passes
+from polo.model.reference import Reference, ScoreCache
+from polo.model.weights import snapshot
+from polo.randomness import RowRandom, seed_of
+from polo.scores import Scores
+from polo.train.step import Objective, Stepper
+from tests.toy_objective import Centred, FirstK, Pairs
+from tests.toy_policy import ToyPolicy, toy_rows
+
+
+def gradient(policy: ToyPolicy, loss: object, rows: Rows, budget: int, reference: bool = False) -> list[Tensor]:
+    frozen = Reference(policy, snapshot(policy.module), ScoreCache(None, {}, print), budget) if reference else None
+    objective = Objective(loss=loss, sampler=FirstK(), beta=None, reference=frozen)
+    Stepper(policy, objective, Accelerator(cpu=True), budget, (0, "test")).backward(rows, 0, 0, 0.0)
+    found = [p.grad.clone() for p in policy.module.parameters()]
+    policy.module.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("loss", [Pairs(), Centred()])
+@given(budget=st.integers(1, 300))
+def test_any_split_into_passes_gives_the_same_gradient(loss: object, budget: int) -> None:
+    policy = ToyPolicy()
+    rows = toy_rows()
+    whole, split = gradient(policy, loss, rows, 10**6), gradient(policy, loss, rows, budget)
+    for a, b in zip(whole, split, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_a_head_that_needs_the_whole_batch_recomputes_with_the_same_dropout() -> None:
+    """Each pass is computed twice. The judge computes it once, under the same seeds, and keeps the whole graph."""
+    policy, rows = ToyPolicy(dropout=0.5), toy_rows()
+    policy.module.train()
+    found = gradient(policy, Centred(), rows, 60)
+    draw = FirstK().draw(rows, RowRandom(0), None)
+    items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items], dim=1)
+    groups = passes(policy.cost(rows, 5), 60)
+    assert len(groups) > 2
+    scored = []
+    for part, index in enumerate(groups):
+        torch.manual_seed(seed_of(0, "test", "dropout", 0, 0, part))
+        scored.append(policy.module(torch.from_numpy(rows.history[index]), items[index]))
+    scores = torch.cat(scored)[torch.from_numpy(np.concatenate(groups)).argsort()]
+    loss = Centred()(Scores.of(scores), draw.valid, torch.ones(draw.valid.shape))[draw.valid[:, 0]].mean()
+    for a, b in zip(found, torch.autograd.grad(loss, list(policy.module.parameters())), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+@given(order=st.permutations(range(12)))
+def test_the_order_of_rows_in_a_batch_does_not_change_the_gradient(order: list[int]) -> None:
+    policy, rows = ToyPolicy(), toy_rows(12)
+    a, b = gradient(policy, Pairs(), rows, 80), gradient(policy, Pairs(), rows[np.array(order)], 80)
+    for x, y in zip(a, b, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-14)
+
+
+def test_rows_without_negatives_leave_the_mean() -> None:
+    """Rows 0, 3, 6, ... have no negative: the gradient is that of the other rows alone."""
+    policy, rows = ToyPolicy(), toy_rows(12)
+    others = rows[np.flatnonzero(rows.id % 3 != 0)]
+    for a, b in zip(gradient(policy, Pairs(), rows, 500), gradient(policy, Pairs(), others, 500), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_the_gradient_is_that_of_the_mean_loss_computed_directly() -> None:
+    policy, rows = ToyPolicy(), toy_rows(9)
+    found = gradient(policy, Pairs(), rows, 50)
+    draw = FirstK().draw(rows, RowRandom(0), None)
+    items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items], dim=1)
+    scores = policy.module(torch.from_numpy(rows.history), items)
+    loss = torch.nn.functional.softplus(-(scores[:, :1] - scores[:, 1:])).mean(dim=1)[draw.valid[:, 0]].mean()
+    for a, b in zip(found, torch.autograd.grad(loss, list(policy.module.parameters())), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_a_loss_that_is_not_finite_names_its_row() -> None:
+    policy, rows = ToyPolicy(), toy_rows(9)
+    with torch.no_grad():
+        policy.module.inside.weight[int(rows.history[4, -1])] = float("nan")
+    with pytest.raises(PoloError, match=r"row \d+, user \d+, item \d+: the loss is nan"):
+        gradient(policy, Pairs(), rows, 50)
+
+
+def test_the_reference_is_constant_and_computed_once() -> None:
+    """At policy = reference all ratios are 0, so the gradient is that of the plain scores at zero margin."""
+    policy, rows = ToyPolicy(), toy_rows(9)
+    reference = Reference(policy, snapshot(policy.module), ScoreCache(None, {}, print), 1000)
+    objective = Objective(loss=Pairs(), sampler=FirstK(), beta=None, reference=reference)
+    stepper = Stepper(policy, objective, Accelerator(cpu=True), 1000, (0, "test"))
+    (judged,) = stepper.backward(rows, 0, 0, 0.0)
+    torch.testing.assert_close(judged.scores.ratio, torch.zeros_like(judged.scores.ratio))
+    assert policy.forwards == 2
+    stepper.backward(rows, 1, 0, 0.0)
+    assert policy.forwards == 3
+
+
+@given(cost=st.lists(st.integers(1, 100), min_size=1, max_size=40), budget=st.integers(1, 200))
+def test_passes_hold_every_row_once_and_keep_to_the_budget(cost: list[int], budget: int) -> None:
+    groups = passes(np.array(cost), budget)
+    assert sorted(i for group in groups for i in group) == list(range(len(cost)))
+    assert all(len(group) == 1 or sum(cost[i] for i in group) <= budget for group in groups)
