@@ -173,6 +173,15 @@ class Known:
         high = np.searchsorted(self._codes, (user + 1) * self.n_items)
         return (high - low).astype(np.int64)
 
+    def items(self, user: IntArray) -> IntArray:
+        """What each user is known to have consumed, ascending, filled up with -1: int64 ``[N, most of them]``."""
+        count, start = self.count(user), np.searchsorted(self._codes, user * self.n_items)
+        place = np.arange(int(count.max(initial=0)))
+        if not len(place):
+            return np.empty((len(user), 0), dtype=np.int64)
+        codes = self._codes[np.minimum(start[:, None] + place, len(self._codes) - 1)]
+        return np.where(place < count[:, None], codes % self.n_items, -1).astype(np.int64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:

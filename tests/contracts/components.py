@@ -42,3 +42,27 @@ def choice(kind: str, name: str, **options: Any) -> Choice:
 
 
 UNIFORM = choice("sampler", "uniform", k=8)
+
+#: options of a sampler besides its defaults
+SAMPLER_CASES: list[tuple[str, dict[str, Any]]] = [
+    ("uniform", {"k": 5}),
+    ("uniform", {"k": 100, "resample": "epoch"}),
+    ("uniform", {"k": 5, "pool": "catalogue"}),
+    ("popularity", {"k": 5}),
+    ("popularity", {"k": 100, "alpha": 2.0, "resample": "epoch"}),
+    ("in_batch", {"k": 4}),
+    ("catalogue", {}),
+    ("top", {}),
+    ("hard", {"from_": UNIFORM, "n": 3}),
+    ("dns", {"from_": UNIFORM, "k": 2, "m": 4}),
+    ("softmax", {"from_": UNIFORM, "n": 3, "temperature": 2.0}),
+    ("curriculum", {"from_": UNIFORM, "n": 3}),
+    ("self_play", {"from_": UNIFORM, "k": 2}),
+    ("noisy", {"from_": UNIFORM, "rate": 0.5}),
+    ("boundary", {"from_": UNIFORM}),
+    ("boundary", {"from_": UNIFORM, "top_k": 2}),
+    ("boundary", {"from_": UNIFORM, "statistic": "mean", "clusters": 2}),
+    ("boundary", {"from_": UNIFORM, "method": "sklearn"}),
+    ("boundary", {"from_": choice("sampler", "hard", from_=UNIFORM, n=6)}),
+    ("hard", {"from_": choice("sampler", "dns", from_=UNIFORM, k=4, m=6), "n": 2}),
+]

@@ -11,6 +11,7 @@ from polo.testing import check_beta, check_loss, check_sampler, context, small_s
 from tests.contracts.components import (
     BETAS,
     LOSSES,
+    SAMPLER_CASES,
     SAMPLERS,
     UNIFORM,
     choice,
@@ -80,30 +81,6 @@ def test_every_beta_keeps_the_contract(name: str, options: dict[str, Any]) -> No
 
 def test_batch_dynamic_that_leaves_pairs_out_keeps_the_contract() -> None:
     check_beta(make("beta", "batch_dynamic", context(), share=0.5), by_column=True)
-
-
-SAMPLER_CASES: list[tuple[str, dict[str, Any]]] = [
-    ("uniform", {"k": 5}),
-    ("uniform", {"k": 100, "resample": "epoch"}),
-    ("uniform", {"k": 5, "pool": "catalogue"}),
-    ("popularity", {"k": 5}),
-    ("popularity", {"k": 100, "alpha": 2.0, "resample": "epoch"}),
-    ("in_batch", {"k": 4}),
-    ("catalogue", {}),
-    ("top", {}),
-    ("hard", {"from_": UNIFORM, "n": 3}),
-    ("dns", {"from_": UNIFORM, "k": 2, "m": 4}),
-    ("softmax", {"from_": UNIFORM, "n": 3, "temperature": 2.0}),
-    ("curriculum", {"from_": UNIFORM, "n": 3}),
-    ("self_play", {"from_": UNIFORM, "k": 2}),
-    ("noisy", {"from_": UNIFORM, "rate": 0.5}),
-    ("boundary", {"from_": UNIFORM}),
-    ("boundary", {"from_": UNIFORM, "top_k": 2}),
-    ("boundary", {"from_": UNIFORM, "statistic": "mean", "clusters": 2}),
-    ("boundary", {"from_": UNIFORM, "method": "sklearn"}),
-    ("boundary", {"from_": choice("sampler", "hard", from_=UNIFORM, n=6)}),
-    ("hard", {"from_": choice("sampler", "dns", from_=UNIFORM, k=4, m=6), "n": 2}),
-]
 
 
 @pytest.mark.parametrize(("name", "options"), SAMPLER_CASES, ids=lambda v: str(v)[:60])

@@ -123,22 +123,19 @@ def test_popularity_draws_by_count_to_the_power_of_alpha() -> None:
     assert chi_square_ok(seen[1:], 8000 * weight[1:] / weight.sum())
 
 
-def test_popularity_log_q_is_the_share_of_the_weight() -> None:
-    draw = sampler("popularity", k=59, smoothing=1.0).draw(many(1), RNG, peek)
-    weight = np.full(60, 0.0)
-    weight[draw.items[0].numpy()] = np.exp(draw.log_q[0].double().numpy())
+def test_popularity_log_q_of_one_draw_is_the_share_of_the_weight_that_can_be_drawn() -> None:
     from polo_preference.samplers.pool import counts
 
+    draw = sampler("popularity", k=1, smoothing=1.0).draw(many(50), RNG, peek)
     share = (counts(SPLITS) + 1.0) ** 0.75
-    assert np.allclose(weight[1:], (share / share.sum())[1:], rtol=1e-5)
+    share[0] = 0.0  # the target
+    assert np.allclose(draw.log_q.exp().numpy(), (share / share.sum())[draw.items.numpy()], rtol=1e-5)
 
 
-def test_in_batch_draws_other_rows_targets_with_their_frequency_as_log_q() -> None:
+def test_in_batch_draws_other_rows_targets() -> None:
     rows = SPLITS.train[:20]
     draw = sampler("in_batch", k=5).draw(rows, RNG, peek)
     assert set(draw.items[draw.valid].tolist()) <= set(rows.target.tolist())
-    frequency = np.bincount(SPLITS.train.target, minlength=60) / len(SPLITS.train)
-    assert np.allclose(draw.log_q[draw.valid].exp().numpy(), frequency[draw.items[draw.valid].numpy()], rtol=1e-5)
 
 
 def test_in_batch_of_one_row_has_nothing_to_draw() -> None:

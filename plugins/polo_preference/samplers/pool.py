@@ -38,6 +38,13 @@ def forbidden(rows: Rows, known: Known) -> Callable[[IntArray, IntArray], BoolAr
     return check
 
 
+def barred_items(rows: Rows, known: Known) -> IntArray:
+    """The items that :func:`forbidden` marks, each once, filled up with -1: int64 ``[B, width]``."""
+    items = np.sort(np.concatenate([rows.target[:, None], rows.history, known.items(rows.user)], axis=1), axis=1)
+    items[:, 1:][items[:, 1:] == items[:, :-1]] = -1
+    return np.asarray(items, dtype=np.int64)
+
+
 def stream(rng: RowRandom, seed: int, name: str, resample: str) -> RowRandom:
     """The random stream of a drawing sampler: the epoch's own, or one that is the same in every epoch and stage."""
     return rng.child(name) if resample == "epoch" else RowRandom(seed, "sampler", name)

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from polo import Context, Draw, FloatArray, Gift, Peek, RowRandom, Rows, Scores
 from polo_preference.options.samplers import PopularityOptions
-from polo_preference.samplers.pool import counts, forbidden, splits_of, stream
-from polo_preference.samplers.weighted import draw_weighted, exponential_keys
+from polo_preference.samplers.pool import barred_items, counts, forbidden, splits_of, stream
+from polo_preference.samplers.weighted import draw_weighted, exponential_keys, log_q
 
 
 class Popularity:
     """k different negatives, each drawn in proportion to ``(count + smoothing)^alpha`` among those left.
 
     From the row's list where the prompt shows one, else from the catalogue; never the target, the shown history or a
-    known training item. ``log_q`` is the log of an item's share of the total weight (of the catalogue, or of the
-    list's allowed items): the probability of the first draw, before anything is excluded from the catalogue.
+    known training item. With ``log_q`` (:func:`~polo_preference.samplers.weighted.log_q`) counting each of n draws
+    ``1 / (n q)`` times counts every item that the row can draw once in expectation.
     """
 
     gives: frozenset[Gift] = frozenset({"log_q"})
@@ -33,18 +33,18 @@ class Popularity:
         k = self._options.k
         if rows.candidates is None:
             items, valid = draw_weighted(own, rows.id, self._weight, k, barred)
-            total = np.asarray(self._weight.sum())[None, None]
+            never = barred_items(rows, self._splits.known_train)
+            total = self._weight.sum() - np.where(never >= 0, self._weight[never], 0.0).sum(axis=1)
+            number = len(self._weight) - (never >= 0).sum(axis=1)
         else:
             lists = rows.candidates
-            allowed, weight = ~barred(np.arange(len(rows)), lists), self._weight[lists]
-            keys = np.where(allowed, exponential_keys(own, rows.id, weight), np.inf)
+            allowed, weights = ~barred(np.arange(len(rows)), lists), self._weight[lists]
+            keys = np.where(allowed, exponential_keys(own, rows.id, weights), np.inf)
             order = np.argsort(keys, axis=1, kind="stable")[:, : min(k, lists.shape[1] - 1)]
             items, valid = np.take_along_axis(lists, order, axis=1), np.take_along_axis(allowed, order, axis=1)
-            # a row without an allowed item draws nothing; 1 only keeps its logarithm finite
-            total = np.where(allowed, weight, 0.0).sum(axis=1, keepdims=True)
-            total = np.where(total > 0, total, 1.0)
-        log_q = np.log(self._weight[items] / total)
-        return Draw(torch.from_numpy(items), torch.from_numpy(valid), torch.from_numpy(log_q).float())
+            total, number = np.where(allowed, weights, 0.0).sum(axis=1), allowed.sum(axis=1)
+        q = log_q(self._weight[items], valid, total, number)
+        return Draw(torch.from_numpy(items), torch.from_numpy(valid), torch.from_numpy(q).float())
 
     def keep(self, scores: Scores, rng: RowRandom, progress: float) -> Bool[Tensor, "b k"]:
         return scores.valid_rejected

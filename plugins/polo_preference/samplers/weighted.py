@@ -96,3 +96,27 @@ def exponential_keys(rng: RowRandom, rows: IntArray, weight: FloatArray) -> Floa
     """Keys ``[B, n]`` in whose order a row draws without replacement; ``weight`` is ``[n]`` or ``[B, n]``."""
     keys: FloatArray = -np.log1p(-rng.uniform(rows, weight.shape[-1])) / weight
     return keys
+
+
+def log_q(weight: FloatArray, valid: BoolArray, total: FloatArray, allowed: IntArray) -> FloatArray:
+    """``log q [B, K]`` of weighted draws in their order, with which counting ``1 / (n q)`` times is unbiased.
+
+    Draw r of n counts ``((n - r) + (W - w_1 - ... - w_(r-1)) / w_r) / n`` times: the mean of the estimators of Des Raj
+    (1956) for draws without replacement, ``W / w`` for one draw. Where all allowed items were drawn each counts once.
+
+    Args:
+        weight: float64 ``[B, K]`` of the drawn items, positive.
+        valid: bool ``[B, K]``, valid ones first.
+        total, allowed: ``[B]``, weight and number of the items that the row could have drawn.
+
+    Example (weights 1, 3 of 1, 3, 4: draw 1 counts (1 + 8/1) / 2, draw 2 (0 + 7/3) / 2 times):
+        >>> q = np.exp(log_q(np.array([[1.0, 3.0]]), np.array([[True, True]]), np.array([8.0]), np.array([3])))
+        >>> [round(float(v), 4) for v in 1 / q[0]]
+        [9.0, 2.3333]
+    """
+    n = valid.sum(axis=1, keepdims=True)
+    own = np.where(valid, weight, 0.0)
+    left = np.maximum(total[:, None] - (np.cumsum(own, axis=1) - own), weight)
+    times_n = np.maximum(n - 1 - np.arange(weight.shape[1]), 0) + left / weight
+    found: FloatArray = -np.log(np.where(n == allowed[:, None], np.maximum(n, 1), times_n))
+    return found
