@@ -20,13 +20,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import Context, InputError, IntArray, Ragged, Rows, Splits, Top
+from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
 from polo_causal_lm.engines.check import check_engine, check_tree
 from polo_causal_lm.engines.choose import FEW, choose_engine, choose_tree
 from polo_causal_lm.engines.compiled import Compiled
+from polo_causal_lm.engines.masks import length_limit
 from polo_causal_lm.engines.tree import tree_scores
 from polo_causal_lm.folders import folder_hash, keep
 from polo_causal_lm.generation import generate_titles
@@ -41,6 +42,8 @@ from polo_causal_lm.topk.search import Ranking, Wish
 
 #: bytes of keys and values that a search for the best titles keeps: 1 GiB
 _MEMORY = 1 << 30
+#: rows among which the start-up check looks for long ones, and titles of a row without a list in it
+_LOOKED_AT, _TITLES = 64, 20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -87,8 +90,16 @@ class CausalLM:
         self.texts = Texts(load_tokenizer(str(self.base_path)), splits.items, template)
         self.dtype = self._dtype()
         lm = load_model(str(self.base_path), self.dtype)
-        limit = getattr(lm.config.get_text_config(), "max_position_embeddings", None)
+        config = lm.config.get_text_config()
+        limit = getattr(config, "max_position_embeddings", None)
         self.max_tokens = min(options.max_tokens, limit or options.max_tokens)
+        steady = length_limit(config)
+        if steady is not None and steady < self.max_tokens:
+            context.say(
+                f"policy.max_tokens is {steady}: in a pass with a longer row the base turns the positions of all rows "
+                "otherwise, so that a score would depend on the rows beside it"
+            )
+            self.max_tokens = steady
         if options.checkpointing:
             enable_checkpointing(lm)
         devices = [torch.device(context.device)] if context.device.startswith("cuda") else []
@@ -313,15 +324,16 @@ class CausalLM:
             self.few = 0
 
     def _few_rows(self, splits: Splits) -> Encoded | None:
-        """Two rows with two items each, if there are rows."""
+        """Two rows with much history that fit, each with as many items as its list has (else 20), long ones, if any."""
         rows = splits.train if len(splits.train) else splits.test
-        rows = rows[np.arange(min(2, len(rows)))]
-        if not len(rows):
-            return None
-        items = np.stack([rows.target, (rows.target + 1) % len(splits.items)], axis=1)
-        if self.pool == "candidates" and rows.candidates is None:
+        rows = rows[np.argsort(-(rows.history != PAD).sum(axis=1), kind="stable")[:_LOOKED_AT]]
+        n = min(_TITLES if rows.candidates is None else rows.candidates.shape[1], len(splits.items))
+        longest = np.argsort(-self.texts.title_lengths, kind="stable")[:n]
+        items = np.array([[t, *longest[longest != t][: n - 1]] for t in rows.target], dtype=np.int64)
+        if self.pool == "candidates" and rows.candidates is None and len(rows):
             rows = rows.with_candidates(items)
-        return self.texts.encode(rows, items)
+        fitting = np.flatnonzero(self.fits(rows))[:2] if len(rows) else np.empty(0, np.int64)
+        return self.texts.encode(rows[fitting], items[fitting]) if len(fitting) else None
 
 
 def _numbers(items: Tensor) -> IntArray:

@@ -51,6 +51,30 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "gemma3": lambda: transformers.Gemma3TextConfig(
         **SMALL, sliding_window=256, layer_types=["sliding_attention", "full_attention"]
     ),
+    "gpt_neo": lambda: transformers.GPTNeoConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=256,
+        attention_types=[[["global", "local"], 1]],
+        window_size=16,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    ),
+    "phi3_long": lambda: transformers.Phi3Config(
+        **{name: value for name, value in SMALL.items() if name != "head_dim"},
+        original_max_position_embeddings=24,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "original_max_position_embeddings": 24,
+            "short_factor": [1.0] * 4,
+            "long_factor": [1.0, 2.0, 4.0, 8.0],
+        },
+    ),
     "gemma2": lambda: transformers.Gemma2Config(
         **SMALL,
         sliding_window=6,

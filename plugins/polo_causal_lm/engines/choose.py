@@ -10,7 +10,7 @@ import torch
 from polo import InputError
 from polo_causal_lm.engines.base import Engine, causal_lm
 from polo_causal_lm.engines.lowrank import join_adapters
-from polo_causal_lm.engines.masks import layer_windows, reaches
+from polo_causal_lm.engines.masks import layer_windows, reaches, unknown_reach
 from polo_causal_lm.engines.naive import Naive
 from polo_causal_lm.engines.norm import join_norms
 from polo_causal_lm.engines.packed import Packed
@@ -37,7 +37,9 @@ def choose_engine(wanted: Wanted, model: torch.nn.Module, max_tokens: int) -> tu
     lm = causal_lm(model)
     config: Any = lm.config.get_text_config()
     windows = layer_windows(config)
-    against_packed = "" if windows is not None else f"the model has layers of kinds {sorted(set(config.layer_types))}"
+    against_packed = unknown_reach(config)
+    if windows is None:
+        against_packed = f"the model has layers of kinds {sorted(set(config.layer_types))}"
     against_split = against_packed or _against_split(config, windows or {}, max_tokens)
     if wanted == "naive":
         return Naive(), "the recipe asks for it"

@@ -43,6 +43,61 @@ def layer_windows(config: Any) -> dict[str, int | None] | None:
     return {kind: (window if kind == "sliding_attention" else None) for kind in sorted(set(types))}
 
 
+#: parts of the names of config fields that speak of how far a layer sees
+_SPEAKS_OF_REACH = ("window", "local", "chunk", "sparse", "attention_layers", "attention_types", "dilat", "stride")
+#: such fields that are read above, or that are about rotations, feed-forward parts and experts
+_UNDERSTOOD = frozenset(
+    {"sliding_window", "use_sliding_window", "max_window_layers", "sliding_window_pattern", "_sliding_window_pattern",
+     "rope_local_base_freq", "chunk_size_feed_forward", "num_local_experts", "decoder_sparse_step"}
+)  # fmt: skip
+
+
+def unknown_reach(config: Any) -> str:
+    """What the config says of how far layers see that is not understood here; empty if nothing.
+
+    Example (GPT-Neo: every second layer sees ``window_size`` tokens):
+        >>> from types import SimpleNamespace
+        >>> unknown_reach(SimpleNamespace(window_size=256, hidden_size=32))
+        'its config says `window_size`, which is not known to leave attention full'
+        >>> unknown_reach(SimpleNamespace(sliding_window=8, num_local_experts=4))
+        ''
+    """
+    found = sorted(
+        name
+        for name, value in vars(config).items()
+        if value and name not in _UNDERSTOOD and any(word in name for word in _SPEAKS_OF_REACH)
+    )
+    names = ", ".join(f"`{name}`" for name in found)
+    return f"its config says {names}, which is not known to leave attention full" if found else ""
+
+
+def length_limit(config: Any) -> int | None:
+    """Most tokens up to which a token's score does not depend on the longest row of its pass; ``None``: no such limit.
+
+    Rotations of kind ``longrope`` change for a whole pass once one of its rows is longer than
+    ``original_max_position_embeddings``; those of kind ``dynamic`` once one is longer than the model's own limit.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> turned = {"rope_type": "longrope", "original_max_position_embeddings": 64}
+        >>> length_limit(SimpleNamespace(rope_parameters=turned))
+        64
+        >>> length_limit(SimpleNamespace(rope_parameters={"rope_type": "default"})) is None
+        True
+    """
+    said = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kinds = [said] if "rope_type" in said or "type" in said else [one for one in said.values() if isinstance(one, dict)]
+    limits = []
+    for kind in kinds:
+        name = kind.get("rope_type", kind.get("type", "default"))
+        if name == "longrope" or "dynamic" in str(name):
+            own = kind.get("original_max_position_embeddings") or getattr(
+                config, "original_max_position_embeddings", None
+            )
+            limits.append(own or config.max_position_embeddings)
+    return min(limits, default=None)
+
+
 def reaches(windows: Mapping[str, int | None], longest: int) -> bool:
     """Whether every layer sees back over ``longest`` tokens, so that windows change nothing."""
     return all(window is None or window >= longest for window in windows.values())

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from polo import InputError
 from polo_causal_lm.engines.base import causal_lm
 from polo_causal_lm.engines.check import check_engine
 from polo_causal_lm.engines.choose import choose_engine
-from polo_causal_lm.engines.masks import layer_windows, model_mask
+from polo_causal_lm.engines.masks import layer_windows, length_limit, model_mask
+from polo_causal_lm.engines.naive import Naive
 from polo_causal_lm.engines.packed import Packed, allowed_pairs
 from polo_causal_lm.module import CandidateScorer
-from tests.polo_causal_lm.world import random_encoded, random_lm, random_peft
+from polo_causal_lm.text import Encoded
+from tests.polo_causal_lm.world import FAMILIES, VOCAB, random_encoded, random_lm, random_peft, take
 
 
 @pytest.mark.parametrize(
@@ -100,3 +106,56 @@ def test_masks_for_eager_attention_are_added() -> None:
     )
     assert isinstance(mask, torch.Tensor)
     assert mask[0, 0].tolist() == [[0, torch.finfo(torch.float32).min], [0, 0]]
+
+
+@pytest.mark.parametrize("wanted", ["packed", "split"])
+def test_local_attention_that_no_window_field_tells_of_leaves_the_naive_form(wanted: Any) -> None:
+    """GPT-Neo: every second layer sees `window_size` tokens; packed scores were 0.4 to 4.4 nats off."""
+    model = random_lm("gpt_neo", torch.float32)
+    found, reason = choose_engine("auto", model, 256)
+    assert found.name == "naive"
+    assert "window_size" in reason
+    with pytest.raises(InputError, match="window_size"):
+        choose_engine(wanted, model, 256)
+
+
+def test_the_check_with_many_titles_finds_local_attention_by_itself() -> None:
+    model = random_peft("gpt_neo", torch.float32)
+    config = causal_lm(model).config
+    scorer = CandidateScorer(model, Packed(config, {"full_attention": None}, torch.float32))
+    assert "differs" in check_engine(scorer, random_encoded(0, rows=2, n=20), torch.float32)
+
+
+@settings(max_examples=10)
+@given(st.sampled_from(sorted(FAMILIES)), st.integers(0, 2**16))
+def test_law_a_rows_score_does_not_depend_on_its_company(family: str, seed: int) -> None:
+    """Within the limit that the config gives; of a longrope beyond it, the law is seen to fail."""
+    model = random_peft(family, torch.float64, seed=1)
+    config = causal_lm(model).config.get_text_config()
+    limit = length_limit(config) or 40
+    engine, _ = choose_engine("auto", model, limit)
+    scorer = CandidateScorer(model, engine)
+    rng = np.random.default_rng(seed)
+    titles = [[rng.integers(3, VOCAB, rng.integers(1, 5)) for _ in range(3)] for _ in range(3)]
+    prompts = [rng.integers(3, VOCAB, n) for n in (4, limit - 5, rng.integers(1, limit - 4))]
+    together = Encoded(prompts, titles)
+
+    def scores(encoded: Encoded) -> torch.Tensor:
+        with torch.no_grad():
+            found: torch.Tensor = scorer(scorer.engine.layout(encoded, torch.device("cpu")))
+        return found
+
+    alone = torch.cat([scores(take(together, slice(i, i + 1))) for i in range(3)])
+    assert torch.allclose(scores(together), alone, atol=1e-5, rtol=0)
+
+
+def test_beyond_the_limit_of_a_longrope_a_score_does_depend_on_its_company() -> None:
+    scorer = CandidateScorer(random_lm("phi3_long", torch.float64), Naive())
+    short, long = np.arange(3, 13), np.arange(3, 43)
+    title = [np.array([5, 6, 2])]
+    device = torch.device("cpu")
+    with torch.no_grad():
+        alone = scorer(scorer.engine.layout(Encoded([short], [title]), device))
+        beside = scorer(scorer.engine.layout(Encoded([short, long], [title, title]), device))
+    assert length_limit(causal_lm(scorer.model).config) == 24
+    assert float((alone - beside[:1]).abs().max()) > 1e-3
