@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -223,6 +224,9 @@ class Validation:
         self.origins[place] = node.where
         if node.value is not None and any(isinstance(m, Program) for part in _parts(hint) for m in peel(part)[1]):
             self.programs.append((".".join(map(str, place)), node))
+        if isinstance(node.value, float) and math.isinf(node.value):
+            return self.complain(node.where, f"{_dotted(place)}found {found(node)}, expected {phrase(hint)}",
+                                 "write a finite number: no option means infinity")  # fmt: skip
         try:
             return _adapter(hint).validate_json(json.dumps(node.plain()), strict=True)
         except ValidationError:

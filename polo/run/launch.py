@@ -71,12 +71,12 @@ def peer_lost(error: BaseException) -> BaseException:
     Example:
         >>> print(peer_lost(RuntimeError("[gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:1")))
         another process of this run ended while this one waited for it
-          -> look at what that process said; go on with the same command and --resume RUN
+          -> see what it said (nothing if killed for want of memory: lower tokens_per_pass), then use --resume RUN
     """
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _GONE):
         return PoloError(
             "another process of this run ended while this one waited for it",
-            fix="look at what that process said; go on with the same command and --resume RUN",
+            fix="see what it said (nothing if killed for want of memory: lower tokens_per_pass), then use --resume RUN",
         )
     return error
 

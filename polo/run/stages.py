@@ -24,7 +24,7 @@ from polo.recipe.model import Resolved
 from polo.run.compose import Heads, cache_dir
 from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
-from polo.store.files import damage, whole_folder
+from polo.store.files import ABANDONED, damage, sweep, whole_folder
 from polo.store.provenance import base_of
 from polo.store.runfolder import RunFolder
 from polo.train.checkpoint import of_stage
@@ -138,6 +138,7 @@ class Stages:
             self.policy.save(temporary / "policy")
         if damage(cached) is None:
             return  # a run beside this one was first; others may be reading it
+        sweep(cached.parent, ABANDONED)
         with whole_folder(cached, manifest=False) as temporary:  # saved for a run, it names the base of any run
             shutil.copytree(self.folder.stage(name), temporary, dirs_exist_ok=True)
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -125,14 +126,33 @@ def _put(folder: Path, path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
-    """Removes what a killed process left in ``folder``. Only for folders that no other process writes to."""
+#: seconds after which what was begun in a shared folder and not touched since is nobody's any more
+ABANDONED = 86400.0
+
+
+def sweep(folder: Path, untouched: float = 0.0) -> None:
+    """Removes what a killed process left in ``folder``.
+
+    Args:
+        folder: where things are written under temporary names.
+        untouched: only what nobody has written to for so many seconds; 0 for folders that no other process writes to.
+    """
     for left in folder.glob(f"{TEMPORARY}*"):
+        if untouched and time.time() - _touched(left) < untouched:
+            continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
                 left.unlink()
+
+
+def _touched(path: Path) -> float:
+    """When anything in ``path`` was last written; now, if it goes away meanwhile."""
+    try:
+        return max(p.stat().st_mtime for p in (path, *path.rglob("*")))
+    except OSError:
+        return time.time()
 
 
 def damage(folder: Path) -> str | None:

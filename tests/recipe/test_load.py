@@ -315,3 +315,11 @@ def test_law_any_bytes_load_or_are_refused(tmp_path, content):
     path.write_bytes(content)
     error = refusal(lambda: load(path, plugins=PLUGINS, gpu=True))
     assert error is None or error.exit_code == 2
+
+
+@pytest.mark.parametrize("word", [".inf", "-.inf"])
+@pytest.mark.parametrize("where", ["stages.prefer.lr", "stages.prefer.loss.tau"])
+def test_no_option_means_infinity(tmp_path, where, word):
+    [said] = problems(tmp_path, f"{where}={word}")
+    assert f"{where}: found" in said
+    assert "write a finite number" in said
