@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-#: relative difference below which two partitions count as equally good (float64 rounding; stable across devices)
+#: relative difference of the sum of squares below which two partitions count as equally good (rounding of float64)
 _TIE: Final = 1e-12
 #: entries of the largest temporary tensor; bounds memory, never the result
 _ENTRIES: Final = 1 << 24
@@ -21,10 +21,9 @@ _ENTRIES: Final = 1 << 24
 def top_cluster(x: Float[Tensor, "b k"], valid: Bool[Tensor, "b k"], clusters: int = 3) -> Bool[Tensor, "b k"]:
     """Members of the highest cluster of each row's valid values, in the optimal k-means partition.
 
-    Maximises ``sum_c C_c^2 / n_c`` (C_c the sum, n_c the size of cluster c, values centred), which is to minimise the
-    within-cluster sum of squares. Equal values share a cluster. Of equally good partitions the one with the smallest
-    top cluster is taken. A row with at most ``clusters`` distinct values keeps the group of its maximum; a row without
-    valid values keeps nothing. The order of the columns plays no part.
+    Minimises the within-cluster sum of squares. Equal values share a cluster. Of equally good partitions (to a relative
+    1e-12 of that sum) the one with the smallest top cluster is taken. A row with at most ``clusters`` distinct values
+    keeps the group of its maximum; a row without valid values keeps nothing. The order of the columns plays no part.
 
     Args:
         x: ``[B, K]``, any floating type (computed in float64); finite where valid.
@@ -43,23 +42,17 @@ def top_cluster(x: Float[Tensor, "b k"], valid: Bool[Tensor, "b k"], clusters: i
     x = torch.where(valid, x.double(), -torch.inf)
     order = x.argsort(dim=-1, descending=True, stable=True)
     value, filled = x.gather(1, order), valid.gather(1, order)  # descending; what is not valid stands at the end
-    mean = torch.where(filled, value, 0.0).sum(-1, keepdim=True) / n.clamp(min=1)
-    centred = torch.where(filled, value - mean, 0.0)  # against cancellation
-    sums = torch.cat([centred.new_zeros(b, 1), centred.cumsum(-1)], dim=-1)  # [B, K+1], sums[:, m] of the first m
-    place = torch.arange(k + 1, device=x.device)
+    place = torch.arange(k, device=x.device)
 
-    cut = torch.zeros(b, k + 1, dtype=torch.bool, device=x.device)  # may a cluster end before sorted place m?
-    cut[:, 1:k] = (value[:, :-1] > value[:, 1:]) & (place[1:k] < n)
+    cut = torch.zeros(b, k, dtype=torch.bool, device=x.device)  # may a cluster begin at sorted place m?
+    cut[:, 1:] = (value[:, :-1] > value[:, 1:]) & (place[1:] < n)
     distinct = cut.sum(-1, keepdim=True) + 1
+    equal = first(cut).minimum(n)  # how many values equal the maximum
 
-    # best gain of splitting the sorted values from place i on into c clusters, for c = 1, 2, ...
-    rest = (sums[:, -1:] - sums) ** 2 / (n - place).clamp(min=1)
-    for _ in range(clusters - 2):
-        rest = _one_more(sums, torch.where(cut, rest, -torch.inf))
-    gain = torch.where(cut, sums**2 / place.clamp(min=1) + rest, -torch.inf)
-    best = gain.amax(-1, keepdim=True)
-    good = gain >= best - _TIE * best.abs()
-    size = torch.where(distinct > clusters, first(good), first(cut | (place == n)))
+    step = max(1, _ENTRIES // (k * k))
+    rows = [slice(start, start + step) for start in range(0, b, step)]
+    sizes = [_size(torch.where(filled[r], value[r], 0.0), filled[r], cut[r], clusters) for r in rows]
+    size = torch.where(distinct > clusters, torch.cat(sizes) if sizes else n, equal)
     rank = order.argsort(dim=-1)
     return valid & (rank < size)
 
@@ -70,15 +63,30 @@ def first(marks: Bool[Tensor, "b m"]) -> Tensor:
     return torch.where(marks, place, marks.shape[1]).amin(-1, keepdim=True)
 
 
-def _one_more(sums: Float[Tensor, "b m"], rest: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-    """``best_j>i  (S_j - S_i)^2 / (j - i) + rest_j`` for every i: one more cluster in front of the rest."""
-    b, m = sums.shape
-    place = torch.arange(m, device=sums.device)
-    step = max(1, _ENTRIES // max(1, b * m))
-    parts = []
-    for start in range(0, m, step):
-        i = place[start : start + step, None]
-        gap = place[None, :] - i
-        gain = (sums[:, None, :] - sums[:, start : start + step, None]) ** 2 / gap.clamp(min=1) + rest[:, None, :]
-        parts.append(torch.where(gap > 0, gain, -torch.inf).amax(-1))
-    return torch.cat(parts, dim=1)
+def _size(
+    value: Float[Tensor, "b k"], filled: Bool[Tensor, "b k"], cut: Bool[Tensor, "b k"], clusters: int
+) -> Int[Tensor, "b 1"]:
+    """How many of the sorted values the best top cluster has, where there are more distinct ones than clusters."""
+    within = _within(value, filled)
+    place = torch.arange(value.shape[1], device=value.device)
+    later = cut[:, None, :] & (place[None, :] > place[:, None])
+    ahead = torch.cat([torch.zeros_like(within[:, :, :1]), within[:, :, :-1]], dim=2)  # of places i to m - 1
+    rest = within[:, :, -1]  # of all places from i on in 1, 2, ... clusters
+    for _ in range(clusters - 2):
+        rest = torch.where(later, ahead + rest[:, None, :], torch.inf).amin(-1)
+    total = torch.where(cut, ahead[:, 0] + rest, torch.inf)
+    return first(total <= total.amin(-1, keepdim=True) * (1 + _TIE))
+
+
+def _within(value: Float[Tensor, "b k"], filled: Bool[Tensor, "b k"]) -> Float[Tensor, "b k k"]:
+    """Sum of squares of the sorted values from place i to place j around their mean, as ``[B, i, j]``.
+
+    ``sum_(a < b) (x_a - x_b)^2 / n``: only sums of what is not negative, so that an outlier takes no digit from the
+    sums of clusters that it is not in.
+    """
+    apart = (value[:, :, None] - value[:, None, :]) ** 2
+    apart = torch.where(filled[:, :, None] & filled[:, None, :], apart, 0.0).triu(1)
+    pairs = apart.flip(1).cumsum(1).flip(1).cumsum(2)
+    place = torch.arange(value.shape[1], device=value.device)
+    count = torch.minimum(place[None, :] + 1, filled.sum(-1)[:, None])[:, None, :] - place[None, :, None]
+    return pairs / count.clamp(min=1)

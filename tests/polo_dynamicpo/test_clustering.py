@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -67,6 +68,26 @@ def test_is_as_good_as_the_best_partition(values: list[float]) -> None:
         return
     splits = [sse(x[~top & (x <= cut)]) + sse(x[~top & (x > cut)]) for cut in rest[:-1]]
     assert sse(x[top]) + min(splits) <= best + 1e-9 * max(1.0, best)
+
+
+@given(
+    st.lists(st.integers(-64, 0), min_size=4, max_size=8, unique=True),
+    st.lists(st.tuples(st.sampled_from([-1, 1]), st.integers(20, 50)), min_size=1, max_size=2, unique=True),
+)
+@settings(max_examples=100)
+def test_law_outliers_of_any_size_do_not_blur_the_others(values: list[int], far: list[tuple[int, int]]) -> None:
+    """Whole numbers and powers of two, judged in exact fractions over all partitions."""
+    x = sorted([*values, *(sign * 2**power for sign, power in far)])
+    cost = {}
+    for cuts in combinations(range(1, len(x)), 2):
+        groups = [x[low:high] for low, high in zip((0, *cuts), (*cuts, len(x)), strict=True)]
+        cost[cuts[-1]] = min(
+            cost.get(cuts[-1], Fraction(2**200)),
+            sum((sum((Fraction(v) - Fraction(sum(g), len(g))) ** 2 for v in g) for g in groups), Fraction(0)),
+        )
+    best = min(cost.values())
+    top = x[max(cut for cut, total in cost.items() if total <= best * (1 + Fraction(1, 10**12))) :]
+    assert members([float(v) for v in x]) == [v in top for v in x]
 
 
 @given(
