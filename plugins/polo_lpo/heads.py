@@ -42,7 +42,7 @@ class Lpo:
         pair = linear_pairs(scores, keep, beta, o)
         chosen = o.r1 * (pair.chosen - pair.rejected.detach() - pair.offset).abs()
         rejected = o.r2 * (pair.chosen.detach() - pair.rejected - pair.offset).abs()
-        return row_loss(pair, 4 * pair.beta / (o.r1 + o.r2) * (chosen + rejected), o.regulariser)
+        return row_loss(pair, 4 * pair.beta / (o.r1 + o.r2) * (chosen + rejected), o)
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         return constant(keep, beta, 2.0)
@@ -57,7 +57,7 @@ class LpoPlain:
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         pair = linear_pairs(scores, keep, beta, self._options)
         distance = (pair.chosen - pair.rejected - pair.offset).abs()
-        return row_loss(pair, 4 * pair.beta * distance, self._options.regulariser)
+        return row_loss(pair, 4 * pair.beta * distance, self._options)
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         return constant(keep, beta, 2.0)
@@ -76,7 +76,7 @@ class LpoR:
         o = self._options
         pair = linear_pairs(scores, keep, beta, o)
         distance = (o.r1 * pair.chosen - o.r2 * pair.rejected - pair.offset).abs()
-        return row_loss(pair, 4 * pair.beta * distance, o.regulariser)
+        return row_loss(pair, 4 * pair.beta * distance, o)
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         return constant(keep, beta, 2.0)
@@ -97,7 +97,7 @@ class LpoDynamic:
         d = (pair.rejected - pair.chosen).detach()  # log r2
         chosen = torch.sigmoid(-d) * (pair.chosen - pair.rejected.detach() - pair.offset).abs()
         rejected = torch.sigmoid(d) * (pair.chosen.detach() - pair.rejected - pair.offset).abs()
-        return row_loss(pair, 4 * pair.beta * (chosen + rejected), self._options.regulariser)
+        return row_loss(pair, 4 * pair.beta * (chosen + rejected), self._options)
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         return constant(keep, beta, 2.0)

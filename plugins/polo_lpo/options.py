@@ -18,6 +18,8 @@ class LinearOptions:
 
     #: weight of max(0, -x_w), which acts where the chosen title is less likely than under the reference
     regulariser: Annotated[float, Ge(0)] = 10.0
+    #: slope of max(0, -x_w) at x_w = 0, where every row stands when training starts: half (released code), none
+    slope_at_zero: Literal["half", "none"] = "half"
     #: mean: log-ratios per token (released scripts); sum: of whole titles (argparse default)
     length: Literal["mean", "sum"] = "mean"
     #: pairs: mean of the losses of all pairs; inside: one pair, against the mean log-ratio of the negatives

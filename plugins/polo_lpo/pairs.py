@@ -48,9 +48,14 @@ def linear_pairs(
     return LinearPairs(torch.where(keep, x[:, :1], 0.0), rejected, beta, keep)
 
 
-def row_loss(pair: LinearPairs, loss: Float[Tensor, "b j"], regulariser: float) -> Float[Tensor, " b"]:
-    """Mean over the pairs of ``loss + regulariser max(0, -x_w)``; 0 for a row without pairs."""
-    every = torch.where(pair.keep, loss + regulariser * relu(-pair.chosen), 0.0)
+def row_loss(pair: LinearPairs, loss: Float[Tensor, "b j"], options: LinearOptions) -> Float[Tensor, " b"]:
+    """Mean over the pairs of ``loss + regulariser max(0, -x_w)``; 0 for a row without pairs.
+
+    At ``x_w = 0`` the maximum of two equal numbers has half the slope of each (the released code), a relu has none.
+    """
+    short = -pair.chosen
+    below = torch.maximum(short, torch.zeros_like(short)) if options.slope_at_zero == "half" else relu(short)
+    every = torch.where(pair.keep, loss + options.regulariser * below, 0.0)
     return every.sum(-1) / pair.keep.sum(-1).clamp(min=1)
 
 

@@ -158,12 +158,19 @@ def test_jensen_the_mean_of_pairs_is_at_least_the_distance_of_the_mean(case: Cas
     assert (value("lpo", case) >= value("lpo", case, negatives="inside") - 1e-9).all()
 
 
+@pytest.mark.parametrize(("slope_at_zero", "at_zero"), [("half", -3.5), ("none", 0.0)])
 @given(score_cases())
 @QUICK
-def test_the_regulariser_acts_if_and_only_if_the_chosen_log_ratio_is_negative(case: Case) -> None:
-    with_, without = (gradient(head("lpo", regulariser=r, length="sum"), case)[1][:, 0] for r in (7.0, 0.0))
-    expected = torch.where(case.scores.ratio[:, 0] < 0, -7.0, 0.0).double()
-    assert torch.allclose(with_ - without, expected, atol=1e-9)
+def test_law_the_regulariser_acts_where_the_chosen_log_ratio_is_negative(
+    slope_at_zero: str, at_zero: float, case: Case
+) -> None:
+    """Slope -7 below 0, none above; at 0 half of it as in the released code, or none."""
+    options = {"slope_at_zero": slope_at_zero, "length": "sum"}
+    with_, without = (gradient(head("lpo", regulariser=r, **options), case)[1][:, 0] for r in (7.0, 0.0))
+    ratio = case.scores.ratio[:, 0].double()
+    expected = torch.where(ratio < 0, -7.0, 0.0).double() + torch.where(ratio == 0, at_zero, 0.0).double()
+    kept = case.keep.any(-1)
+    assert torch.allclose(with_ - without, torch.where(kept, expected, 0.0), atol=1e-9)
 
 
 def test_presets() -> None:

@@ -17,8 +17,8 @@ class Dmpo:
 
     With one beta for all it is the published ``-log sigmoid(beta r_w - (beta/k) sum_j r_j)``; with beta_j of its own
     for each negative it is the form that DynamicPO uses (arXiv 2605.00327). The public code of DMPO computes something
-    else (pairwise DPO in which the reference cancels, plus likelihood): that is ``cpo`` here.
-    One negative: DPO.
+    else (pairwise DPO in which the reference cancels, plus the mean log-likelihood per token): that is ``cpo`` with
+    ``reduce: token`` here. One negative: DPO.
 
     Example (margins 1 and 3, mean 2: softplus(-2) = 0.1269):
         >>> scores = Scores.of(torch.tensor([[0.0, -1.0, -3.0]]), ref=torch.zeros(1, 3))
