@@ -14,6 +14,7 @@ missed (with ``--gates``, and in ``--smoke``).
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -25,6 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 warnings.filterwarnings("ignore", message="Number of distinct clusters")
 
 import torch  # noqa: E402 - after the number of threads
+
+if importlib.util.find_spec("sklearn") is None:
+    sys.exit("the published selection, which is timed here, is scikit-learn's: pip install 'scikit-learn>=1.5'")
+
 from step_bench.compare import GRADIENT_TOLERANCE, Bench, Race, ladder, marginal, race  # noqa: E402
 from step_bench.contestants import SAME_MODE  # noqa: E402
 from step_bench.measure import machine  # noqa: E402

@@ -86,6 +86,8 @@ class LastFM:
                 raise InputError(f"title {error} is not in items.csv.gz", where=f"{path}:{line}") from error
             if listed.count(target) != 1:
                 raise InputError("the true title is not exactly once in itemList", where=f"{path}:{line}")
+            if len(set(listed)) < len(listed):
+                raise InputError("itemList names a title twice", where=f"{path}:{line}")
             if lists and len(listed) != len(lists[0]):
                 raise InputError(f"{len(listed)} candidates, rows before have {len(lists[0])}", where=f"{path}:{line}")
             if len(shown) < self.options.min_history:

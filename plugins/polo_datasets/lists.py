@@ -162,6 +162,12 @@ def _read(path: Path, options: RowsOptions) -> _Read:
                 candidates = split_titles(listed, options.separator, {*candidates, target})
             if target not in candidates:
                 raise InputError(f"the true title {target!r} is not in its candidate list", where=where)
+        twice = next((title for title in candidates if title != target and candidates.count(title) > 1), None)
+        if twice is not None:  # rows with the true title twice are left out and counted
+            raise InputError(
+                f"the candidate list names {twice!r} twice", where=where, fix="give every candidate once: it would be "
+                "counted against the true title twice",
+            )  # fmt: skip
         if out.lists and len(candidates) != len(out.lists[0]):
             raise InputError(
                 f"{len(candidates)} candidates, the rows before have {len(out.lists[0])}",

@@ -144,6 +144,7 @@ GOOD = walk("abcdefg")
         ([*GOOD, GOOD[0] | {"trueSelection": "q"}], r"train.jsonl:5: the true title 'q' is not in its candidate list"),
         ([*GOOD, GOOD[0] | {"trueSelection": 3}], r"train.jsonl:5: 'trueSelection' is 3, not a title"),
         ([*GOOD, GOOD[0] | {"itemList": ["d"]}], r"train.jsonl:5: 1 candidates, the rows before have 2"),
+        ([*GOOD, GOOD[0] | {"itemList": ["x", "d", "x"]}], r"train.jsonl:5: the candidate list names 'x' twice"),
         ([*GOOD, GOOD[0] | {"historyList": 7}], r"train.jsonl:5: 'historyList' is neither text nor a list"),
         ([{"title": "a"}], r"train.jsonl:1: no value in column 'trueSelection'; columns are title"),
         ([], "empty data set: no rows"),
