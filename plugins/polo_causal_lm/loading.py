@@ -134,8 +134,9 @@ def add_lora(model: Any, options: LoraOptions) -> PeftModel:
             return get_peft_model(model, config)
     except ValueError as error:
         names = {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
+        dropout = "lora_dropout" in str(error)
         raise InputError(
-            f"LoRA targets {options.targets!r} match nothing that can have an adapter: {str(error).splitlines()[0]}",
-            where="policy.lora.targets",
-            fix=f"use `all-linear`, or some of: {', '.join(sorted(names))}",
+            f"LoRA targets {options.targets!r}: what they match takes no such adapter: {str(error).splitlines()[0]}",
+            where="policy.lora.dropout" if dropout else "policy.lora.targets",
+            fix="use `lora: {dropout: 0}`" if dropout else f"use `all-linear`, or some of: {', '.join(sorted(names))}",
         ) from error

@@ -24,8 +24,8 @@ from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
-from polo_causal_lm.engines.check import check_engine, check_tree
-from polo_causal_lm.engines.choose import FEW, choose_engine, choose_tree
+from polo_causal_lm.engines.check import check_base, check_engine, check_tree
+from polo_causal_lm.engines.choose import FEW, choose_engine, choose_tree, slower_engines
 from polo_causal_lm.engines.compiled import Compiled
 from polo_causal_lm.engines.masks import length_limit
 from polo_causal_lm.engines.tree import tree_scores
@@ -107,10 +107,12 @@ class CausalLM:
             torch.manual_seed(context.seed)
             self.model = add_lora(lm, options.lora).to(context.device)
         engine, self.engine_reason = choose_engine(options.engine, self.model, self.max_tokens)
+        if options.engine == "auto" and engine.name == "naive":
+            context.say(f"warning: using engine `naive`, which is slow: {self.engine_reason}")
         self.tree, self.few, self.tree_reason = choose_tree(options.tree, engine, self.model)
         self._scorer = CandidateScorer(self.model, engine)
         self.module: nn.Module = self._scorer
-        if options.self_check and engine.name != "naive":
+        if options.self_check:
             self._self_check(splits)
         self._best = BestTitles(self.texts, token_bytes(lm.config, self.dtype))
         self._compiled = Compiled(causal_lm(self.model)) if options.compile else None
@@ -301,11 +303,15 @@ class CausalLM:
         encoded = self._few_rows(splits)
         if encoded is None:
             return
-        problem = check_engine(self._scorer, encoded, self.dtype)
+        check_base(self._scorer, encoded, self.dtype, self.options.lora.targets)
+        if self.engine == "naive":
+            return
+        problem = check_engine(self._scorer, encoded, self.dtype, slower_engines(self._scorer.engine, self.model))
         if problem:
-            self.context.say(f"warning: {problem}; using engine `naive`, which is slow")
-            self.engine_reason = self.tree_reason = problem
-            self.tree, self.few = False, FEW
+            self.context.say(f"warning: {problem}; using engine `{self.engine}`, which is slower")
+            self.engine_reason = problem
+            if self.engine == "naive":
+                self.tree, self.few, self.tree_reason = False, FEW, problem
         if self.tree and (problem := check_tree(self._scorer, encoded, self.dtype)):
             self.context.say(f"warning: {problem}; long lists are scored {FEW} titles at a time, which is slower")
             self.tree_reason = problem

@@ -15,6 +15,8 @@ import transformers
 
 from polo import InputError
 from polo.protocols import ScoresMany
+from polo_causal_lm.engines.packed import Packed
+from polo_causal_lm.engines.split import Split
 from polo_causal_lm.options import CausalLMOptions, HubOptions, LoraOptions, PromptOptions
 from polo_causal_lm.policy import CausalLM
 from polo_causal_lm.quiet import quiet
@@ -330,15 +332,23 @@ def test_float64_scores_are_float64(base: Path, tmp_path: Path) -> None:
     assert policy(base, tmp_path, dtype="float64").score(toy_splits().train, items(2)).dtype == torch.float64
 
 
-def test_a_failing_check_is_said_and_falls_back(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from polo_causal_lm.engines import check
-
-    monkeypatch.setitem(check.TOLERANCE, torch.float32, -1.0)
+@pytest.mark.parametrize(("wrong", "taken"), [((Split,), "packed"), ((Split, Packed), "naive")])
+def test_an_engine_that_is_wrong_is_said_and_the_next_slower_one_is_taken(
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: tuple[type[Split] | type[Packed], ...],
+    taken: str,
+) -> None:
+    for engine in wrong:
+        right = engine.scores
+        monkeypatch.setattr(engine, "scores", lambda self, model, layout, right=right: right(self, model, layout) * 1.1)
     said: list[str] = []
     made = policy(base, tmp_path, said=said)
-    assert made.engine == "naive"
-    assert any("warning" in line and "naive" in line for line in said)
-    assert "differs" in made.engine_reason
+    assert made.engine == taken
+    assert any("warning" in line and f"using engine `{taken}`" in line for line in said)
+    for engine in wrong:
+        assert f"engine `{engine.name}` differs" in made.engine_reason
 
 
 # bad input

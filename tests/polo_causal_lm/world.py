@@ -75,6 +75,10 @@ FAMILIES: dict[str, Callable[[], Any]] = {
             "long_factor": [1.0, 2.0, 4.0, 8.0],
         },
     ),
+    "llama_dynamic": lambda: transformers.LlamaConfig(
+        **{**SMALL, "max_position_embeddings": 24},
+        rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
+    ),
     "gemma2": lambda: transformers.Gemma2Config(
         **SMALL,
         sliding_window=6,

@@ -9,6 +9,7 @@ import torch
 
 from polo import InputError
 from polo_causal_lm.engines.base import Engine, causal_lm
+from polo_causal_lm.engines.fields import unknown_fields
 from polo_causal_lm.engines.lowrank import join_adapters
 from polo_causal_lm.engines.masks import layer_windows, reaches, unknown_reach
 from polo_causal_lm.engines.naive import Naive
@@ -27,7 +28,8 @@ def choose_engine(wanted: Wanted, model: torch.nn.Module, max_tokens: int) -> tu
     """The engine and the reason, one sentence.
 
     Args:
-        wanted: what the recipe asks for; ``auto`` takes ``split`` where it can, else ``packed``, else ``naive``.
+        wanted: what the recipe asks for; ``auto`` takes ``split`` where it can, else ``packed``, else ``naive``;
+            ``naive`` too for a model whose config says something that is not known to be harmless.
         model: the (peft) model.
         max_tokens: longest prompt with title, which decides whether sliding windows matter.
 
@@ -37,12 +39,15 @@ def choose_engine(wanted: Wanted, model: torch.nn.Module, max_tokens: int) -> tu
     lm = causal_lm(model)
     config: Any = lm.config.get_text_config()
     windows = layer_windows(config)
-    against_packed = unknown_reach(config)
-    if windows is None:
-        against_packed = f"the model has layers of kinds {sorted(set(config.layer_types))}"
+    kinds = f"the model has layers of kinds {sorted(set(config.layer_types))}" if windows is None else ""
+    against_packed = " and ".join(filter(None, (kinds, unknown_reach(config))))
     against_split = against_packed or _against_split(config, windows or {}, max_tokens)
     if wanted == "naive":
         return Naive(), "the recipe asks for it"
+    if wanted == "auto" and not against_packed and (names := unknown_fields(lm, config)):
+        # Not known to be wrong: whoever asks for an engine by name gets it, and the start-up check judges it.
+        names = [f"`{name}`" for name in names]
+        return Naive(), f"its code reads {', '.join(names)} of its config, which nobody has looked at yet"
     if wanted == "packed" or (wanted == "auto" and against_split):
         if against_packed:
             return _refuse_or_naive(wanted, against_packed)
@@ -55,6 +60,14 @@ def choose_engine(wanted: Wanted, model: torch.nn.Module, max_tokens: int) -> tu
     enable_split(lm)
     fits = "sdpa attention, no soft cap, no window shorter than max_tokens"
     return Split(), "the recipe asks for it" if wanted == "split" else fits
+
+
+def slower_engines(engine: Engine, model: torch.nn.Module) -> list[Engine]:
+    """What takes the place of an engine that the start-up check finds wrong, before ``naive``."""
+    lm = causal_lm(model)
+    config: Any = lm.config.get_text_config()
+    windows = layer_windows(config)
+    return [Packed(config, windows, lm.dtype)] if engine.name == Split.name and windows is not None else []
 
 
 def choose_tree(wanted: Tree, engine: Engine, model: torch.nn.Module) -> tuple[bool, int, str]:

@@ -69,6 +69,7 @@ def head_logps(model: nn.Module, states: Float[Tensor, "tokens h"], scored: Scor
     """
     lm = causal_lm(model)
     head, cap = lm.get_output_embeddings(), getattr(lm.config, "final_logit_softcapping", None)
+    scale = logit_scale(lm.config)
 
     def part(rows: Tensor, state: Tensor, token: Tensor) -> Tensor:
         logits = head(rows)
@@ -78,6 +79,8 @@ def head_logps(model: nn.Module, states: Float[Tensor, "tokens h"], scored: Scor
 
     # Equal lengths also where every token is scored; the places are 0, 1, 2, ... then, and nothing is left to pick.
     rows = states if len(states) == len(scored.states) else states[scored.states]
+    if scale != 1:
+        rows = rows * scale  # heads of models that scale logits have no bias
     if cap is None and _frozen_linear(head, rows):
         logps = expected_logps(rows, head.weight, head.bias, scored.state, scored.token, scored.distinct)
     elif len(rows) <= CHUNK:
@@ -85,6 +88,11 @@ def head_logps(model: nn.Module, states: Float[Tensor, "tokens h"], scored: Scor
     else:
         logps = _chunked(part, rows, scored)
     return sum_slots(logps, scored.slots)
+
+
+def logit_scale(config: Any) -> float:
+    """What a model multiplies its head's logits with (Cohere), or divides them by (Granite); 1 for most."""
+    return float(getattr(config, "logit_scale", None) or 1) / float(getattr(config, "logits_scaling", None) or 1)
 
 
 def _frozen_linear(head: Any, rows: Tensor) -> bool:

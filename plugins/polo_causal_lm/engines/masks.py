@@ -94,7 +94,7 @@ def length_limit(config: Any) -> int | None:
             own = kind.get("original_max_position_embeddings") or getattr(
                 config, "original_max_position_embeddings", None
             )
-            limits.append(own or config.max_position_embeddings)
+            limits.append(config.max_position_embeddings if own is None or name != "longrope" else own)
     return min(limits, default=None)
 
 

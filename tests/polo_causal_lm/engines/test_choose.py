@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import InputError
+from polo_causal_lm.engines import fields
 from polo_causal_lm.engines.base import causal_lm
-from polo_causal_lm.engines.check import check_engine
+from polo_causal_lm.engines.check import check_base, check_engine
 from polo_causal_lm.engines.choose import choose_engine
 from polo_causal_lm.engines.masks import layer_windows, length_limit, model_mask
 from polo_causal_lm.engines.naive import Naive
 from polo_causal_lm.engines.packed import Packed, allowed_pairs
+from polo_causal_lm.loading import add_lora
 from polo_causal_lm.module import CandidateScorer
+from polo_causal_lm.options import LoraOptions
+from polo_causal_lm.quiet import quiet
 from polo_causal_lm.text import Encoded
-from tests.polo_causal_lm.world import FAMILIES, VOCAB, random_encoded, random_lm, random_peft, take
+from tests.polo_causal_lm.world import FAMILIES, SMALL, VOCAB, random_encoded, random_lm, random_peft, take
 
 
 @pytest.mark.parametrize(
@@ -149,8 +155,9 @@ def test_law_a_rows_score_does_not_depend_on_its_company(family: str, seed: int)
     assert torch.allclose(scores(together), alone, atol=1e-5, rtol=0)
 
 
-def test_beyond_the_limit_of_a_longrope_a_score_does_depend_on_its_company() -> None:
-    scorer = CandidateScorer(random_lm("phi3_long", torch.float64), Naive())
+@pytest.mark.parametrize("family", ["phi3_long", "llama_dynamic"])
+def test_beyond_the_limit_of_such_positions_a_score_does_depend_on_its_company(family: str) -> None:
+    scorer = CandidateScorer(random_lm(family, torch.float64), Naive())
     short, long = np.arange(3, 13), np.arange(3, 43)
     title = [np.array([5, 6, 2])]
     device = torch.device("cpu")
@@ -159,3 +166,70 @@ def test_beyond_the_limit_of_a_longrope_a_score_does_depend_on_its_company() -> 
         beside = scorer(scorer.engine.layout(Encoded([short, long], [title, title]), device))
     assert length_limit(causal_lm(scorer.model).config) == 24
     assert float((alone - beside[:1]).abs().max()) > 1e-3
+
+
+def test_a_field_that_nobody_has_looked_at_leads_to_naive_unless_an_engine_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Llama's code reads ``mlp_bias``; a list that does not hold it stands for a model with a field of its own."""
+    model = random_lm("llama", torch.float32)
+    causal_lm(model).config.mlp_bias = True
+    monkeypatch.setattr(fields, "HARMLESS", fields.HARMLESS - {"mlp_bias"})
+    found, reason = choose_engine("auto", model, 512)
+    assert found.name == "naive"
+    assert "`mlp_bias`" in reason
+    assert choose_engine("packed", model, 512)[0].name == "packed"
+
+
+CANNOT_SCORE: dict[str, tuple[Callable[[], Any], torch.dtype, str]] = {
+    "Gemma-2 in float64": (lambda: FAMILIES["gemma2"](), torch.float64, "not finite.*float32"),
+    "Mixtral in float64": (
+        lambda: transformers.MixtralConfig(**SMALL, num_local_experts=4, num_experts_per_tok=2),
+        torch.float64,
+        "RuntimeError.*float32",
+    ),
+    "Qwen3-MoE in float64": (
+        lambda: transformers.Qwen3MoeConfig(**SMALL, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16),
+        torch.float64,
+        "RuntimeError.*float32",
+    ),
+    "PhiMoE with adapters on its router": (
+        lambda: transformers.PhimoeConfig(
+            **{name: value for name, value in SMALL.items() if name != "head_dim"},
+            num_local_experts=4,
+            num_experts_per_tok=2,
+        ),
+        torch.float32,
+        "all-linear.*AttributeError.*q_proj",
+    ),
+    "an encoder": (
+        lambda: transformers.BertConfig(
+            vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48
+        ),
+        torch.float32,
+        "no causal language model.*decoder",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*is_decoder")
+@pytest.mark.parametrize("name", CANNOT_SCORE)
+def test_a_base_that_cannot_score_titles_is_refused_with_what_to_do(name: str) -> None:
+    config, dtype, said = CANNOT_SCORE[name]
+    with quiet():
+        model = transformers.AutoModelForCausalLM.from_config(config(), attn_implementation="eager").to(dtype)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.25)
+        if "PhiMoE" in name:
+            model = add_lora(model, LoraOptions(r=4, dropout=0.0))
+    scorer = CandidateScorer(model, Naive())
+    with pytest.raises(InputError, match=f"(?s){said}"):
+        check_base(scorer, random_encoded(0, rows=3, n=4), dtype, "all-linear")
+
+
+def test_adapters_with_dropout_on_experts_are_refused_with_what_to_do() -> None:
+    config = transformers.MixtralConfig(**SMALL, num_local_experts=4, num_experts_per_tok=2)
+    with quiet():
+        model = transformers.AutoModelForCausalLM.from_config(config)
+        with pytest.raises(InputError, match=r"(?s)lora_dropout.*dropout: 0"):
+            add_lora(model, LoraOptions(r=4, dropout=0.1))
