@@ -152,7 +152,7 @@ class CausalLM:
         with torch.no_grad():
             return torch.cat(
                 [
-                    torch.cat([self.score(rows[group], part) for part in items[group].split(width, dim=1)], dim=1)
+                    torch.cat([self.score(rows[group], columns) for columns in items[group].split(width, dim=1)], dim=1)
                     for group in groups
                 ]
             )
@@ -221,14 +221,14 @@ class CausalLM:
         return keys
 
     def fingerprint(self) -> str:
-        parts = {
+        facts = {
             "base": self._base_hash,
             "text": self.texts.fingerprint(),
             "dtype": str(self.dtype),
             "engine": self.engine,
             "lora": asdict(self.options.lora),
         }
-        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def base_hash(self) -> str:
         """sha256 of the base's config, weights and tokenizer."""
@@ -270,7 +270,7 @@ class CausalLM:
         load_adapter(self.model, folder)
 
     def export(self, folder: Path) -> None:
-        """A plain model in Hugging Face form, adapters merged into the weights, and the tokenizer."""
+        """A model in Hugging Face form, adapters merged into the weights, and the tokenizer."""
         export_merged(self.model, self.tokenizer, folder)
 
     def generate(self, rows: Rows, max_new_tokens: int = 20) -> list[str]:
@@ -342,6 +342,6 @@ def _numbers(items: Tensor) -> IntArray:
 
 
 def _chosen(options: CausalLMOptions, context: Context) -> Any:
-    """The base that the options name; plain text is a hub id or a folder."""
+    """The base that the options name; text is a hub id or a folder."""
     chosen = options.base
     return Hub(HubOptions(id=chosen), context) if isinstance(chosen, str) else context.build(chosen)

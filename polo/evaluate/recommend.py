@@ -27,7 +27,7 @@ class Matched:
     guessed: tuple[tuple[str, str], ...]
 
 
-def plain(title: str) -> str:
+def normalised(title: str) -> str:
     """A title without case and extra space."""
     return " ".join(title.casefold().split())
 
@@ -47,11 +47,11 @@ def match_titles(written: Sequence[str], items: ItemTable, where: str) -> Matche
     """
     by_title: dict[str, int] = {}
     for number, title in enumerate(items.titles):
-        by_title.setdefault(plain(title), number)
+        by_title.setdefault(normalised(title), number)
     found: list[int] = []
     guessed: list[tuple[str, str]] = []
     for text in written:
-        wanted = plain(text)
+        wanted = normalised(text)
         if wanted in by_title:
             found.append(by_title[wanted])
         else:

@@ -12,7 +12,7 @@ from typing import Any
 from polo.recipe.reader import scalar
 
 Path = tuple[str | int, ...]
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+-]*")
+_UNQUOTED = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+-]*")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -88,13 +88,13 @@ def flow(value: Any) -> str:
 
 
 def quote(text: str) -> str:
-    """A string as YAML: plain where that reads back as the same string, else in double quotes.
+    """A string as YAML: without quotes where that reads back as the same string, else in double quotes.
 
     Example:
         >>> quote("no"), quote("true"), quote("a b")
         ('no', '"true"', '"a b"')
     """
-    if _PLAIN.fullmatch(text) and isinstance(_scalar(text), str):
+    if _UNQUOTED.fullmatch(text) and isinstance(_scalar(text), str):
         return text
     return '"' + "".join(_ESCAPES.get(one) or (one if one.isprintable() else _escape(one)) for one in text) + '"'
 

@@ -16,7 +16,7 @@ from polo.errors import PoloError
 from polo.evaluate import metrics, slices
 from polo.evaluate.examples import examples
 from polo.evaluate.resume import Parts
-from polo.model.sharding import plain
+from polo.model.sharding import unsharded
 from polo.protocols import Policy
 from polo.recipe.model import Recipe, Resolved
 from polo.run.prepare import Prepared
@@ -56,7 +56,7 @@ def assess(
     by_stage: dict[str, Any] = {}
     reports: dict[str, Any] = {}
     for name in names:
-        with plain(policy.module):
+        with unsharded(policy.module):
             policy.load(folder.stage(name) / "policy")
         by_stage[name], tokens = parts.scores(name, policy, rows)
         generated = parts.completions(name, policy, rows) if generating else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,9 @@ from polo.plugin.catalogue import Catalogue
 from polo.protocols import (
     Audit,
     Baseline,
-    Beta,
     DataSource,
     Evaluator,
-    Loss,
     Policy,
-    Sampler,
     Scorer,
     Tracker,
 )
@@ -30,25 +27,12 @@ from polo.recipe.model import Recipe, Resolved, Stage
 from polo.run.imports import Code
 from polo.store.provenance import began_with
 from polo.store.runfolder import base_beside
+from polo.train.objective import Objective
 
 
 def cache_dir() -> Path:
     """Where files that can be made again are kept: ``$POLO_CACHE``, else ``~/.cache/polo``."""
     return Path(os.environ.get("POLO_CACHE") or Path.home() / ".cache" / "polo")
-
-
-@dataclass(frozen=True)
-class Heads:
-    """The live components of one stage, before there is a reference."""
-
-    loss: Loss
-    sampler: Sampler | None
-    beta: Beta | None
-
-    @property
-    def needs_reference(self) -> bool:
-        parts = (self.loss, self.sampler, self.beta)
-        return any("reference" in getattr(part, "needs", ()) for part in parts if part is not None)
 
 
 class Composer:
@@ -121,14 +105,14 @@ class Composer:
         self._context = replace(self._context, splits=splits)
         return splits
 
-    def heads(self) -> Mapping[str, Heads]:
-        """The components of every stage, checked against each other and against the policy's class.
+    def objectives(self) -> Mapping[str, Objective]:
+        """The objective of every stage, without a reference; components are checked against each other and the policy.
 
         Raises:
             RecipeError: a combination that ``needs`` forbids, naming both sides.
         """
-        heads = {
-            name: Heads(
+        made = {
+            name: Objective(
                 loss=self.build(stage.loss),
                 sampler=None if stage.sampler is None else self.build(stage.sampler),
                 beta=None if stage.beta is None else self.build(stage.beta),
@@ -136,17 +120,17 @@ class Composer:
             for name, stage in self.recipe.stages.items()
         }
         unit = getattr(self._target(self.recipe.policy), "unit", None)
-        problems = [p for name in heads for p in self._conflicts(name, self.recipe.stages[name], heads[name], unit)]
+        problems = [p for name in made for p in self._conflicts(name, self.recipe.stages[name], made[name], unit)]
         if problems:
             raise RecipeError(problems)
-        return heads
+        return made
 
-    def _conflicts(self, name: str, stage: Stage, heads: Heads, unit: str | None) -> list[Problem]:
+    def _conflicts(self, name: str, stage: Stage, objective: Objective, unit: str | None) -> list[Problem]:
         policy = f"policy '{self.recipe.policy.name}'"
         chosen: dict[str, tuple[Choice | None, object]] = {
-            "loss": (stage.loss, heads.loss),
-            "sampler": (stage.sampler, heads.sampler),
-            "beta": (stage.beta, heads.beta),
+            "loss": (stage.loss, objective.loss),
+            "sampler": (stage.sampler, objective.sampler),
+            "beta": (stage.beta, objective.beta),
         }
         named = {kind: f"{kind} '{choice.name}'" for kind, (choice, _) in chosen.items() if choice is not None}
         sampler, found = named.get("sampler"), []
@@ -156,7 +140,7 @@ class Composer:
                 found.append(
                     Problem(where, f"{title} needs negatives; stage '{name}' has no sampler", "add `sampler: uniform`")
                 )
-            if "log_q" in needs and sampler is not None and "log_q" not in getattr(heads.sampler, "gives", ()):
+            if "log_q" in needs and sampler is not None and "log_q" not in getattr(objective.sampler, "gives", ()):
                 found.append(Problem(where, f"{title} corrects for how negatives were drawn; {sampler} does not say",
                                      "draw with `popularity` or `in_batch`"))  # fmt: skip
             if "reference" in needs and self.recipe.reference == "none":
@@ -251,8 +235,8 @@ def _inside(value: Any) -> Iterator[Choice]:
         for field in fields(value):
             yield from _inside(getattr(value, field.name))
     elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _inside(part)
+        for item in value.values():
+            yield from _inside(item)
     elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _inside(part)
+        for item in value:
+            yield from _inside(item)

@@ -27,8 +27,8 @@ def lines(recipe: Recipe, splits: Splits, train: Mapping[str, Rows], test: Rows,
     for name, stage in recipe.stages.items():
         rows = train[name]
         steps = steps_of(stage, len(rows))
-        parts = [part.name for part in (stage.sampler, stage.beta, stage.loss) if part is not None]
-        line = f"{name}: {' x '.join(parts)}, {len(rows):,} rows, {steps:,} steps of {stage.batch}"
+        chosen = [choice.name for choice in (stage.sampler, stage.beta, stage.loss) if choice is not None]
+        line = f"{name}: {' x '.join(chosen)}, {len(rows):,} rows, {steps:,} steps of {stage.batch}"
         if policy is not None:
             scored = 1 + _drawn(stage.sampler)
             cost = policy.cost(rows[: min(SAMPLE, len(rows))], scored)

@@ -1,4 +1,4 @@
-"""Everything that is known before the first step: rows with their lists, heads, and what fits the policy.
+"""Everything that is known before the first step: rows with their lists, objectives, and what fits the policy.
 
 Knows which rows a recipe asks for; knows no loop. Nothing here writes to disk.
 """
@@ -16,16 +16,17 @@ from polo.errors import InputError
 from polo.protocols import Evaluator, Policy, Scorer
 from polo.randomness import seed_of
 from polo.recipe.model import Recipe
-from polo.run.compose import Composer, Heads
+from polo.run.compose import Composer
+from polo.train.objective import Objective
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a dry run shows: data, heads and rows by stage; and what will measure."""
+    """What a dry run shows: data, objectives and rows by stage; and what will measure."""
 
     composer: Composer
     splits: Splits
-    heads: Mapping[str, Heads]
+    objectives: Mapping[str, Objective]
     evaluators: Sequence[Evaluator]
     scorer: Scorer
     train: Mapping[str, Rows]
@@ -35,7 +36,7 @@ class Prepared:
 
 def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
     """Components and rows; raises everything that can be known without the model."""
-    heads, evaluators, scorer = composer.heads(), composer.evaluators(), composer.scorer()
+    objectives, evaluators, scorer = composer.objectives(), composer.evaluators(), composer.scorer()
     # what is measured on belongs to the protocol and stays the same when the recipe's seed changes
     measured = recipe.candidates.seed
     train, validation = {}, {}
@@ -45,7 +46,7 @@ def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
         validation[name] = listed(recipe, splits, sample, splits.known_all)
     chosen = splits.test if recipe.evaluate.split == "test" else splits.valid
     test = listed(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), splits.known_all)
-    return Prepared(composer, splits, heads, evaluators, scorer, train, validation, test)
+    return Prepared(composer, splits, objectives, evaluators, scorer, train, validation, test)
 
 
 def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[str], None]) -> Prepared:

@@ -106,7 +106,7 @@ class Run:
     # -- before the first step ----------------------------------------------------------------------------------
 
     def prepare(self, run: RunFolder | None = None) -> Prepared:
-        """Data, heads and rows; raises everything that can be known without the model."""
+        """Data, objectives and rows; raises everything that can be known without the model."""
         device = str(self._accelerator.device)
         place = None if run is None else run.path
         composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, run=place)

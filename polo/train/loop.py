@@ -25,9 +25,10 @@ from polo.randomness import seed_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
 from polo.train.interrupt import Interrupt, Interrupted
-from polo.train.metrics import step_metrics
 from polo.train.monitor import Monitor
-from polo.train.step import Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Stepper
+from polo.train.step_metrics import step_metrics
 
 #: nats by which policy and reference may differ before the first step, where they are the same weights
 START_TOLERANCE = 0.05
@@ -111,13 +112,13 @@ def train(job: Job) -> None:
     optimizer = torch.optim.AdamW(parameters, lr=stage.lr, weight_decay=stage.weight_decay)
     stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
     monitor = Monitor(policy, job.objective, stepper, job.validation)
-    parts = [*job.objective.parts, ("monitor", monitor)]
+    components = [*job.objective.components, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
     measured = validation_steps(stage, total)
     progress = checkpoint.Progress()
     found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
     if found is not None:
-        progress = checkpoint.load(found, policy, optimizer, parts)
+        progress = checkpoint.load(found, policy, optimizer, components)
         job.console.say(f"{job.name}: going on from step {progress.step:,} of {total:,}")
     job.rewind(job.name, progress.step if found is not None else -1)
     if progress.step == 0:
@@ -148,7 +149,7 @@ def train(job: Job) -> None:
             due = stage.checkpoint and progress.step % stage.checkpoint == 0 and progress.step < total
             stop = _agree(interrupt.requested, accelerator)
             if due or stop:
-                _save(job, optimizer, parts, progress)
+                _save(job, optimizer, components, progress)
             if stop:
                 raise Interrupted(
                     f"stopped after step {progress.step:,} of {total:,} of stage '{job.name}'; {job.resume_hint}"
@@ -179,13 +180,13 @@ def _agree(requested: bool, accelerator: Accelerator) -> bool:
 
 
 def _save(
-    job: Job, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]], progress: checkpoint.Progress
+    job: Job, optimizer: torch.optim.Optimizer, components: list[tuple[str, Any]], progress: checkpoint.Progress
 ) -> None:
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
     place = job.checkpoints / f"{job.name}-{progress.step}"
     main = bool(job.accelerator.is_main_process)
-    checkpoint.save(place, job.policy, optimizer, parts, progress, writes=main)
+    checkpoint.save(place, job.policy, optimizer, components, progress, writes=main)
     job.accelerator.wait_for_everyone()
 
 

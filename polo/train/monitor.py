@@ -17,7 +17,8 @@ import torch
 from polo.data import FloatArray, IntArray, Rows
 from polo.protocols import Policy, Stateful
 from polo.scores import Scores
-from polo.train.step import Judged, Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Judged, Stepper
 
 #: validation rows that are watched; lists of 20 make 2,432 pairs of them
 ROWS: Final = 128
@@ -67,13 +68,13 @@ class Monitor:
         bundle = self._bundle(scores[: len(self._rows)], truth[: len(self._rows)])
         leaf = bundle.policy.requires_grad_()
         # looking must not change what is trained, whatever a component does when it is called
-        states = [(part, part.state_dict()) for _, part in self._objective.parts if isinstance(part, Stateful)]
+        states = [(one, one.state_dict()) for _, one in self._objective.components if isinstance(one, Stateful)]
         with torch.enable_grad():
             one = self._stepper.judge(bundle, 0, progress)
             total = (one.loss * one.counted).sum()
             gradient = torch.autograd.grad(total, leaf)[0][:, 1:].abs() if total.requires_grad else torch.zeros(())
-        for part, state in states:
-            part.load_state_dict(state)
+        for component, state in states:
+            component.load_state_dict(state)
         return _figures(one, gradient)
 
     def _bundle(self, scores: FloatArray, truth: IntArray) -> Scores:

@@ -284,7 +284,7 @@ def test_describe_shows_what_a_mapping_inside_an_option_holds(polo):
     _, out, _ = polo("describe", "loss/sum")
     rows = [" ".join(line.split()) for line in out.splitlines()]
     assert "of[].loss a loss required" in rows
-    assert "of[].weight a number > 0 1.0 factor of this part" in rows
+    assert "of[].weight a number > 0 1.0 factor of this term" in rows
     assert not any(row.startswith("of[].loss.") for row in rows), "a component's options are its own"
     (term,) = parse(out[out.index("\nloss:") :], "out").plain()["loss"]["of"]
     assert term["loss"]["use"] in [item["name"] for item in json.loads(polo("ls", "losses", "--json")[1])]

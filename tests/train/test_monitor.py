@@ -14,7 +14,8 @@ from torch import Tensor
 
 from polo.protocols import Ranked
 from polo.train.monitor import Monitor
-from polo.train.step import Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Stepper
 from tests.toy_objective import FirstK
 from tests.toy_policy import ToyPolicy, toy_rows
 from tests.train.jobs import Remembering
