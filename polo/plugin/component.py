@@ -26,7 +26,6 @@ KINDS: Mapping[str, str] = {
     "baseline": "polo_baselines",
     "audit": "polo_audits",
     "tracker": "polo_trackers",
-    "launcher": "polo_launchers",
 }
 
 

@@ -1,9 +1,7 @@
-"""Plain data -> YAML that our own reader reads back to the same data, and canonical bytes for fingerprints."""
+"""Plain data -> YAML that our own reader reads back to the same data."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -113,23 +111,3 @@ def _escape(one: str) -> str:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def canonical(tree: Any) -> bytes:
-    """Canonical JSON: keys sorted, no spaces, UTF-8. The order of keys is not part of it, the order of lists is.
-
-    Example:
-        >>> canonical({"b": 1.0, "a": [1, "é"]}).decode()
-        '{"a":[1,"é"],"b":1.0}'
-    """
-    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def fingerprint(tree: Any) -> str:
-    """SHA-256 of :func:`canonical`, in hex.
-
-    Example:
-        >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-        True
-    """
-    return hashlib.sha256(canonical(tree)).hexdigest()
