@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top
+from polo import PAD, Context, InputError, IntArray, NamedBase, Ragged, Rows, Splits, Top, Trouble
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
@@ -74,7 +74,7 @@ class CausalLM:
             show_candidates=shown,
         )
         base = self._base(template)
-        self._base_name: str | None = getattr(base, "name", None)
+        self._base_name = base.name if isinstance(base, NamedBase) else None
         kept = context.kept if self._base_name is None else None
         self.base_path = base.path() if kept is None else kept
         check_folder(self.base_path)
@@ -219,6 +219,11 @@ class CausalLM:
                 digest.update(b"\xff" * 8 + title.tobytes())
             keys.append(digest.digest())
         return keys
+
+    def advice(self, trouble: Trouble) -> str:
+        """Which options mend it."""
+        mend = {"start": "try policy.engine=naive", "fit": "raise policy.max_tokens or shorten data.history"}
+        return mend[trouble]
 
     def fingerprint(self) -> str:
         facts = {

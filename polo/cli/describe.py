@@ -28,7 +28,7 @@ _KEYS: Mapping[str, tuple[str, bool]] = {
 
 
 def describe(
-    what: Annotated[str, typer.Argument(metavar="KIND/NAME", help="Such as sampler/uniform.", show_default=False)],
+    what: Annotated[str, typer.Argument(metavar="KIND/NAME", help="A component's kind and name.", show_default=False)],
     json: JsonOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,

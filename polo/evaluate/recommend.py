@@ -119,19 +119,31 @@ def rank(scorer: Scorer, policy: Policy, row: Rows, candidates: IntArray) -> tup
     return candidates[order], (weight / weight.sum())[order]
 
 
-def decode(scorer: Scorer, policy: Policy, row: Rows, candidates: IntArray) -> int:
+def decoder(scorer: Scorer, others: Sequence[str]) -> Chooses:
+    """The scorer as one that decodes.
+
+    Args:
+        scorer: the chosen one.
+        others: names of scorers that decode.
+
+    Raises:
+        InputError: it only scores.
+    """
+    if isinstance(scorer, Chooses):
+        return scorer
+    raise InputError(
+        "this scorer ranks candidates, it does not decode one",
+        where="--decode",
+        fix=" or ".join(["drop --decode", *(f"choose --scorer {name}" for name in others)]),
+    )
+
+
+def decode(scorer: Chooses, policy: Policy, row: Rows, candidates: IntArray) -> int:
     """The candidate ``[n]`` of one row that constrained decoding arrives at.
 
     Raises:
-        InputError: the scorer only scores.
         PoloError: it arrived at none (the model's limit of positions cut the answer short).
     """
-    if not isinstance(scorer, Chooses):
-        raise InputError(
-            "this scorer ranks candidates, it does not decode one",
-            where="--decode",
-            fix="--scorer vllm, or drop --decode",
-        )
     column = int(scorer.choose(policy, row, candidates[None])[0])
     if column < 0:
         raise PoloError("the decoder wrote no candidate", where="--decode", fix="drop --decode to rank them all")

@@ -14,7 +14,7 @@ from annotated_types import Ge
 
 from polo.context import Context
 from polo.data import FloatArray, IntArray, Rows
-from polo.protocols import Policy
+from polo.protocols import Policy, Writes
 
 #: rows between two movements of the progress bar
 CHUNK = 128
@@ -92,7 +92,7 @@ def score_lists(
     return np.concatenate([one[1] for one in gathered])[order], np.concatenate([one[2] for one in gathered])[order]
 
 
-def completions(policy: Any, rows: Rows, track: Callable[..., Iterable[Any]] = _untracked) -> list[str]:
+def completions(policy: Policy, rows: Rows, track: Callable[..., Iterable[Any]] = _untracked) -> list[str]:
     """Greedy completions of N rows by ``policy.generate(rows)``, a chunk at a time, the same on every process."""
     import torch
 
@@ -102,6 +102,7 @@ def completions(policy: Any, rows: Rows, track: Callable[..., Iterable[Any]] = _
         with torch.no_grad():
             items = torch.from_numpy(rows.target[:1, None])
             policy.score(rows[:1], items.to(next(policy.module.parameters()).device))
+    assert isinstance(policy, Writes)
     texts: list[str] = []
     with reachable(policy.module):
         for start in track(range(0, len(rows), CHUNK), label="generating"):

@@ -40,8 +40,7 @@ def _comparison(runs: Sequence[Finished]) -> str:
     try:
         compare.same_protocol(runs)
         found = compare.contenders(runs)
-        metrics = [m for m in sections.HEADLINE if m in compare.metrics_of(found)] or compare.metrics_of(found)[:4]
-        lines = compare.compare(found, metrics)
+        lines = compare.compare(found, compare.metrics_of(found)[: sections.HEADLINE])
     except InputError as error:
         return f'<p class="taint warn" role="note">These runs are not compared: {escape(error.what)}.</p>'
     rows = [

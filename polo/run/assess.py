@@ -17,7 +17,7 @@ from polo.evaluate import metrics, slices
 from polo.evaluate.examples import examples
 from polo.evaluate.resume import Parts
 from polo.model.sharding import unsharded
-from polo.protocols import Policy
+from polo.protocols import Policy, Reports
 from polo.recipe.model import Recipe, Resolved
 from polo.run.prepare import Prepared
 from polo.store.files import write_json
@@ -62,8 +62,8 @@ def assess(
         generated = parts.completions(name, policy, rows) if generating else None
         reference = by_stage.get(recipe.reference) if name != recipe.reference else None
         called = metrics.MODEL if name == names[-1] else name
-        if report := getattr(scorer, "report", None):
-            reports[called] = dict(report)
+        if isinstance(scorer, Reports) and scorer.report:
+            reports[called] = dict(scorer.report)
         systems.append(metrics.System(called, by_stage[name], tokens, reference, generated))
     values = {system.name: metrics.per_row(rows, system, evaluators) for system in systems}
     results = {

@@ -13,7 +13,7 @@ import numpy as np
 from polo.candidates import attach
 from polo.data import Known, Rows, Splits
 from polo.errors import InputError
-from polo.protocols import Evaluator, Policy, Scorer
+from polo.protocols import Evaluator, Fits, Policy, Scorer, advice_of
 from polo.randomness import seed_of
 from polo.recipe.model import Recipe
 from polo.run.compose import Composer
@@ -77,15 +77,14 @@ def fitting(policy: Policy, rows: Rows, what: str, say: Callable[[str], None]) -
     Raises:
         InputError: none fits.
     """
-    fits = getattr(policy, "fits", None)
-    if fits is None or not len(rows):
+    if not isinstance(policy, Fits) or not len(rows):
         return rows
-    good = fits(rows)
+    good = policy.fits(rows)
     if not good.any():
         raise InputError(
             f"none of the {len(rows):,} {what} rows fits the policy's token limit",
-            where="policy.max_tokens",
-            fix="raise policy.max_tokens or shorten data.history",
+            where="policy",
+            fix=advice_of(policy, "fit") or "give shorter rows",
         )
     if not good.all():
         bad = rows.id[~good]

@@ -183,6 +183,7 @@ class Stages:
                 checkpoints=self.folder.checkpoints,
                 log=log,
                 rewind=rewind,
+                remedies=self.ready.composer.remedies("collapse"),
                 resume_hint=f"go on with the same command and --resume {self.folder.path}",
             )
         )

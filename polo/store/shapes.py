@@ -77,6 +77,7 @@ class Named(TypedDict):
 
     name: str
     seed: NotRequired[int]
+    stages: NotRequired[Mapping[str, Any]]
 
 
 class Hashed(TypedDict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from polo.evaluate.significance import interval
 from polo.model.scoring import preference_accuracy, score_lists
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Policy, Ranked, Refresh
+from polo.protocols import AtZero, Policy, Ranked, Refresh, advice_of
 from polo.randomness import seed_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
@@ -47,6 +47,7 @@ class Job:
         log: receives each metric line.
         rewind: forgets the lines of a stage from a step on (-1: all of them); called before the first new one.
         resume_hint: how to go on after an interruption.
+        remedies: what is made against a collapse, as a warning names it.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Job:
     log: Callable[[Mapping[str, Any]], None]
     rewind: Callable[[str, int], None]
     resume_hint: str
+    remedies: Sequence[str] = ()
 
 
 def steps_of(stage: Stage, rows: int) -> int:
@@ -111,7 +113,7 @@ def train(job: Job) -> None:
     parameters = list(trainable(policy.module).values())
     optimizer = torch.optim.AdamW(parameters, lr=stage.lr, weight_decay=stage.weight_decay)
     stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
-    monitor = Monitor(policy, job.objective, stepper, job.validation)
+    monitor = Monitor(policy, job.objective, stepper, job.validation, job.remedies)
     components = [*job.objective.components, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
     measured = validation_steps(stage, total)
@@ -231,12 +233,12 @@ def _check_start(job: Job, stepper: Stepper) -> None:
     items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items.cpu()], dim=1).to(job.accelerator.device)
     ref = reference.score(rows, items)
     now = stepper.peek(rows, items)
-    worst = float((now - ref).abs().max())
+    worst, advice = float((now - ref).abs().max()), advice_of(job.policy, "start")
     if not worst <= max(START_TOLERANCE, reference.tolerance):
         raise PoloError(
             f"before the first step the policy and its reference are the same weights, yet differ by {worst:.3g} nats",
             where=f"stages.{job.name}",
-            fix="try policy.engine=naive, and report this",
+            fix=f"{advice}, and report this" if advice else "report this",
         )
     head = job.objective.loss
     if isinstance(head, AtZero):

@@ -8,7 +8,7 @@ take over the gradient). Knows scores and the objective; trains nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -39,10 +39,14 @@ class Monitor:
         objective: the stage's sampler, beta, loss and reference.
         stepper: judges scores as in training.
         validation: rows with candidate lists; the first :data:`ROWS` are watched.
+        remedies: components that are made against a collapse, as a warning names them.
     """
 
-    def __init__(self, policy: Policy, objective: Objective, stepper: Stepper, validation: Rows) -> None:
+    def __init__(
+        self, policy: Policy, objective: Objective, stepper: Stepper, validation: Rows, remedies: Sequence[str] = ()
+    ) -> None:
         self._policy, self._objective, self._stepper = policy, objective, stepper
+        self._remedies = remedies
         self._rows = validation[:ROWS]
         # KTO's pairs come from other rows' prompts, which have not been scored here
         able = objective.sampler is not None and not objective.needs("mismatched")
@@ -126,10 +130,11 @@ class Monitor:
         error = float(fall.std(ddof=1)) / math.sqrt(len(fall)) if len(fall) > 1 else math.inf
         if loss >= then or fall.mean() < max(FALL, ERRORS * error):
             return None
+        tips = ["lower the learning rate", "raise beta", *(f"train with {one}" for one in self._remedies)]
         return (
             f"preference optimisation collapse: since step {since:,} the loss fell from {then:.3f} to {loss:.3f} while "
             f"validation HR@1 fell from {best.mean():.3f} to {hits.mean():.3f}. Stop earlier (select: best_valid), "
-            "lower the learning rate, raise beta, or train on boundary negatives (sampler: boundary)"
+            f"{', '.join(tips[:-1])}, or {tips[-1]}"
         )
 
 

@@ -21,7 +21,7 @@ from polo.errors import PoloError
 from polo.model.passes import passes
 from polo.model.peeking import looking
 from polo.model.sharding import agreed, exchanging, whole
-from polo.protocols import Policy
+from polo.protocols import AfterStep, BeforeStep, Policy
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores
 from polo.train.objective import Objective
@@ -152,8 +152,8 @@ class Stepper:
         partner = np.roll(rows.target, -1)[mine] if self._objective.needs("mismatched") else None
         own, drawn = rows[mine], draw[torch.from_numpy(mine)]
         for _, component in self._objective.components:
-            if before := getattr(component, "before_step", None):
-                before(step)
+            if isinstance(component, BeforeStep):
+                component.before_step(step)
         groups = [] if idle else passes(self._policy.cost(own, 1 + drawn.items.shape[1]), self._budget)
         count = max(1, agreed(self._policy.module, len(groups)))
         if partner is not None or self._objective.needs("whole_batch"):
@@ -162,8 +162,8 @@ class Stepper:
             judged = self._row_wise(own, drawn, groups, count, step, epoch, progress)
         self._normalise(judged)
         for _, component in self._objective.components:
-            if after := getattr(component, "after_step", None):
-                after(step)
+            if isinstance(component, AfterStep):
+                component.after_step(step)
         return judged
 
     def _row_wise(

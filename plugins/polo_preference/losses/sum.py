@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import AtZero, Context, Loss, Need, Scores, Stateful
+from polo import AfterStep, AtZero, BeforeStep, Context, Loss, Need, Scores, Stateful
 from polo_preference.options.losses import SumOptions
 from polo_preference.tensors import where_any
 
@@ -33,15 +33,14 @@ class Sum:
         return where_any(total, keep) if "negatives" in self.needs else total
 
     def before_step(self, step: int) -> None:
-        self._call("before_step", step)
+        for _, head in self._terms:
+            if isinstance(head, BeforeStep):
+                head.before_step(step)
 
     def after_step(self, step: int) -> None:
-        self._call("after_step", step)
-
-    def _call(self, event: str, step: int) -> None:
         for _, head in self._terms:
-            if method := getattr(head, event, None):
-                method(step)
+            if isinstance(head, AfterStep):
+                head.after_step(step)
 
     def state_dict(self) -> dict[str, Any]:
         return {
