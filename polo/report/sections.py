@@ -179,19 +179,19 @@ def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def slices(run: Finished) -> str:
-    """The first metric by parts of the rows."""
+    """The first metric by bins of the rows."""
     cut = run.results.get("slices", {})
     if not cut:
         return "<p class=dim>This run kept no slices.</p>"
     plots = []
-    for name, parts in cut.items():
-        systems = parts[0]["systems"] if parts else {}
-        everywhere = [part["systems"].get(system, {}) for part in parts for system in systems]
+    for name, bins in cut.items():
+        systems = bins[0]["systems"] if bins else {}
+        everywhere = [one["systems"].get(system, {}) for one in bins for system in systems]
         shared = everywhere[0] if everywhere else {}
         metric = next((m for m in shared if all(m in figures for figures in everywhere)), None)
         if metric is not None:
-            columns = {s: [part["systems"][s][metric] for part in parts] for s in systems}
-            plots.append(bars(f"{metric} by {name}", [part["label"] for part in parts], columns, name))
+            columns = {s: [one["systems"][s][metric] for one in bins] for s in systems}
+            plots.append(bars(f"{metric} by {name}", [one["label"] for one in bins], columns, name))
     return f"<div class=plots>{''.join(plots)}</div>"
 
 
