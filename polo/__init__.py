@@ -32,6 +32,7 @@ _PUBLIC = {
     "Component": "polo.plugin.component",
     "Context": "polo.context",
     "DataSource": "polo.protocols",
+    "DeclaresUnit": "polo.protocols",
     "Draw": "polo.scores",
     "Drawing": "polo.protocols",
     "Embeds": "polo.protocols",
@@ -50,6 +51,7 @@ _PUBLIC = {
     "Known": "polo.data",
     "Labelled": "polo.protocols",
     "Loss": "polo.protocols",
+    "NamedBase": "polo.protocols",
     "Need": "polo.protocols",
     "Needing": "polo.protocols",
     "PAD": "polo.data",
@@ -121,6 +123,7 @@ if TYPE_CHECKING:
     from polo.protocols import Beta as Beta
     from polo.protocols import Chooses as Chooses
     from polo.protocols import DataSource as DataSource
+    from polo.protocols import DeclaresUnit as DeclaresUnit
     from polo.protocols import Drawing as Drawing
     from polo.protocols import Embeds as Embeds
     from polo.protocols import Evaluator as Evaluator
@@ -133,6 +136,7 @@ if TYPE_CHECKING:
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
     from polo.protocols import Loss as Loss
+    from polo.protocols import NamedBase as NamedBase
     from polo.protocols import Need as Need
     from polo.protocols import Needing as Needing
     from polo.protocols import Peek as Peek

@@ -218,5 +218,5 @@ class Splits:
     @property
     def n_users(self) -> int:
         """One more than the highest user number of any row: the length of a table with an entry for each user."""
-        numbers = (part.user for part in (self.train, self.valid, self.test))
+        numbers = (rows.user for rows in (self.train, self.valid, self.test))
         return 1 + max((int(user.max()) for user in numbers if len(user)), default=-1)

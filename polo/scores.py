@@ -132,13 +132,13 @@ class Scores:
         return replace(self, **changed)
 
     @staticmethod
-    def cat(parts: Sequence[Scores]) -> Scores:
+    def cat(bundles: Sequence[Scores]) -> Scores:
         """The rows of several bundles in one."""
         columns: dict[str, Any] = {
-            name: None if getattr(parts[0], name) is None else torch.cat([getattr(part, name) for part in parts])
+            name: None if getattr(bundles[0], name) is None else torch.cat([getattr(one, name) for one in bundles])
             for name in _TENSORS
         }
-        return replace(parts[0], **columns)
+        return replace(bundles[0], **columns)
 
     def detach(self) -> Scores:
         """The same scores without gradient: what samplers and betas are given."""

@@ -1,4 +1,4 @@
-"""Words for messages: the nearest valid name, short lists. Knows nothing of recipes or plugins."""
+"""Words for messages: the nearest valid name, lists. Knows nothing of recipes or plugins."""
 
 from __future__ import annotations
 
@@ -58,13 +58,3 @@ def listing(names: Iterable[str], most: int = 20) -> str:
     items = list(names)
     tail = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + tail
-
-
-def short(text: str, most: int = 60) -> str:
-    """``repr`` of a text, cut in the middle of nowhere if it is long.
-
-    Example:
-        >>> short("abcdef", 3)
-        "'abc...'"
-    """
-    return repr(text if len(text) <= most else text[:most] + "...")

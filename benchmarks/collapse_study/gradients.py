@@ -1,4 +1,4 @@
-"""Where a loss's gradient goes: to boundary negatives or to easy ones. Knows scores and heads; knows no model.
+"""Where a loss's gradient goes: to boundary negatives or to easy ones. Knows scores and objectives; knows no model.
 
 Measured on the candidate lists of the evaluation, whose scores the run has written anyway: uniform negatives of
 held-out rows, the same for every cell of a data set. So this is the gradient that the objective would send back for
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from polo import RowRandom, Scores
 from polo.protocols import Sampler
-from polo.run.compose import Heads
+from polo.train.objective import Objective
 
 
 def listed_scores(evaluation: Path, k: int, policy: str = "model", reference: str = "sft") -> Scores:
@@ -52,7 +52,7 @@ def listed_scores(evaluation: Path, k: int, policy: str = "model", reference: st
     )
 
 
-def shares(heads: Heads, boundary: Sampler, scores: Scores) -> dict[str, float | None]:
+def shares(objective: Objective, boundary: Sampler, scores: Scores) -> dict[str, float | None]:
     """How the gradient with respect to the negatives' scores divides between boundary negatives B and easy ones.
 
     With g_j = |dL/dscore_j| of the objective (its own sampler, beta and loss):
@@ -69,16 +69,20 @@ def shares(heads: Heads, boundary: Sampler, scores: Scores) -> dict[str, float |
         ...     def keep(self, scores, rng, progress):
         ...         return scores.rejected == scores.rejected.max(-1, keepdim=True).values
         >>> ref = torch.zeros(1, 4)
-        >>> found = shares(Heads(Dmpo(None, None), None, None), Nearest(), Scores.of(-torch.arange(4.0)[None], ref=ref))
+        >>> found = shares(Objective(loss=Dmpo(None, None)), Nearest(), Scores.of(-torch.arange(4.0)[None], ref=ref))
         >>> round(found["boundary_share"], 4), round(found["boundary_negatives"], 4)
         (0.3333, 0.3333)
     """
     bare, rng = scores.detach(), RowRandom(0, "collapse", "keep")
     near = boundary.keep(bare, rng, 1.0) & bare.valid_rejected
-    kept = bare.valid_rejected if heads.sampler is None else heads.sampler.keep(bare, rng, 1.0) & bare.valid_rejected
-    beta = torch.ones_like(bare.rejected) if heads.beta is None else heads.beta(bare, kept, 1.0)
+    kept = (
+        bare.valid_rejected
+        if objective.sampler is None
+        else objective.sampler.keep(bare, rng, 1.0) & bare.valid_rejected
+    )
+    beta = torch.ones_like(bare.rejected) if objective.beta is None else objective.beta(bare, kept, 1.0)
     leaf = bare.policy.clone().requires_grad_()
-    loss = heads.loss(replace(bare, policy=leaf), kept & (beta > 0), beta)
+    loss = objective.loss(replace(bare, policy=leaf), kept & (beta > 0), beta)
     (gradient,) = torch.autograd.grad(loss.sum(), leaf)
     size = gradient[:, 1:].abs()
     easy = bare.valid_rejected & ~near

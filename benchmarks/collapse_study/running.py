@@ -26,7 +26,7 @@ LAST = 0.1
 
 
 class Watched(Run):
-    """A run that keeps what it prepared, so that its heads can be asked afterwards."""
+    """A run that keeps what it prepared, so that its objectives can be asked afterwards."""
 
     ready: Prepared | None = None
 
@@ -95,11 +95,11 @@ class Runner:
         ready = job.ready or job.prepare()
         choice = self._resolved(cell, "dynamic").recipe.stages["prefer"].sampler
         assert choice is not None
-        boundary, heads = ready.composer.build(choice), ready.heads["prefer"]
+        boundary, objective = ready.composer.build(choice), ready.objectives["prefer"]
         evaluation = folder.path / "eval"
         return {
-            "gradient_start": shares(heads, boundary, listed_scores(evaluation, cell.k, policy="sft")),
-            "gradient_end": shares(heads, boundary, listed_scores(evaluation, cell.k)),
+            "gradient_start": shares(objective, boundary, listed_scores(evaluation, cell.k, policy="sft")),
+            "gradient_end": shares(objective, boundary, listed_scores(evaluation, cell.k)),
         }
 
 

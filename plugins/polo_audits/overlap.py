@@ -91,22 +91,22 @@ def overlaps(rows: Rows, seen: list[Rows], n_items: int) -> FloatArray:
     out = np.full(rows.candidates.shape, -1.0)
     step = max(1, _ENTRIES // (4 * (n_items + 1)))
     for begin in range(0, len(rows), step):
-        part = rows.candidates[begin : begin + step]
-        member = np.zeros((len(part), n_items + 1), dtype=np.bool_)
-        np.put_along_axis(member, part, True, axis=1)
-        out[begin : begin + step] = _largest(part, member, listed, starts)
+        block = rows.candidates[begin : begin + step]
+        member = np.zeros((len(block), n_items + 1), dtype=np.bool_)
+        np.put_along_axis(member, block, True, axis=1)
+        out[begin : begin + step] = _largest(block, member, listed, starts)
     return out
 
 
-def _largest(part: IntArray, member: npt.NDArray[np.bool_], listed: IntArray, starts: IntArray) -> FloatArray:
+def _largest(block: IntArray, member: npt.NDArray[np.bool_], listed: IntArray, starts: IntArray) -> FloatArray:
     """The score of each candidate of some rows; ``member [rows, n_items + 1]`` says what a row's list holds."""
-    cell = np.arange(part.size)
-    row, item = cell // part.shape[1], part.ravel()
+    cell = np.arange(block.size)
+    row, item = cell // block.shape[1], block.ravel()
     count = starts[item + 1] - starts[item]
-    best = np.full(part.size, -1.0)
+    best = np.full(block.size, -1.0)
     ends = np.cumsum(count)
     begin = 0
-    while begin < part.size:
+    while begin < block.size:
         limit = (ends[begin - 1] if begin else 0) + max(int(count[begin]), _ENTRIES // listed.shape[1])
         end = int(np.searchsorted(ends, limit, side="right"))
         cells, many = cell[begin:end], count[begin:end]
@@ -119,7 +119,7 @@ def _largest(part: IntArray, member: npt.NDArray[np.bool_], listed: IntArray, st
         if some.any():
             best[cells[some]] = np.maximum.reduceat(shared, (np.cumsum(many) - many)[some])
         begin = end
-    return best.reshape(part.shape)
+    return best.reshape(block.shape)
 
 
 def _widened(rows: Rows, width: int, filler: int) -> IntArray:

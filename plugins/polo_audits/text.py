@@ -28,13 +28,13 @@ class Text:
 
     def check(self, audited: Audited) -> Finding:
         titles = audited.splits.items.titles
-        plain = [" ".join(title.casefold().split()) for title in titles]
-        empty = sum(not title for title in plain)
+        normalised = [" ".join(title.casefold().split()) for title in titles]
+        empty = sum(not title for title in normalised)
         broken = [title for title in titles if _LOST.search(title) or _MOJIBAKE.search(title)]
-        double = len(plain) - len(set(plain))
-        contained = share_of_lists_with_contained_titles(audited, plain)
+        double = len(normalised) - len(set(normalised))
+        contained = share_of_lists_with_contained_titles(audited, normalised)
         nothing = 0 if audited.title_tokens is None else int((audited.title_tokens <= 1).sum())
-        parts = [
+        sentences = [
             f"{percent(contained)} of the lists hold a title that contains another one's",
             f"{double:,} items have the text of another item",
             f"{len(broken):,} titles have encoding faults" + (f" (such as {broken[0]!r})" if broken else ""),
@@ -42,11 +42,11 @@ class Text:
         ]
         if audited.title_tokens is not None:
             low, middle, high = np.percentile(audited.title_tokens, [0, 50, 100])
-            parts.append(
+            sentences.append(
                 f"{nothing:,} titles have no token of their own; titles with end token are {low:.0f} to {high:.0f} "
                 f"tokens (median {middle:.0f})"
             )
-        meaning = "; ".join(parts)
+        meaning = "; ".join(sentences)
         meaning = meaning[0].upper() + meaning[1:] + "."
         bad = (empty + nothing + len(broken)) / max(1, len(titles))
         if empty or nothing or bad >= _BROKEN:
@@ -61,12 +61,12 @@ class Text:
         return Finding(contained, "ok", meaning)
 
 
-def share_of_lists_with_contained_titles(audited: Audited, plain: Sequence[str]) -> float:
+def share_of_lists_with_contained_titles(audited: Audited, normalised: Sequence[str]) -> float:
     """Share of evaluated lists in which one candidate's title (not the same text) stands inside another's, as words."""
     rows = sample(evaluated(audited))
     if rows.candidates is None or not len(rows):
         return 0.0
-    padded = [f" {title} " for title in plain]
+    padded = [f" {title} " for title in normalised]
     held = 0
     for listed in rows.candidates.tolist():
         words = [padded[i] for i in dict.fromkeys(listed)]

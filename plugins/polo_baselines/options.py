@@ -48,5 +48,5 @@ class IalsOptions(ProfileOptions):
     unobserved: Annotated[float, Gt(0)] = 0.1
     #: weight of the squared norms (paper: 0.003 on MovieLens)
     regulariser: Annotated[float, Gt(0)] = 0.003
-    #: how the weight grows with the number of entries; 1 is weighted, 0 plain
+    #: how the weight grows with the number of entries; 1 is weighted, 0 uniform
     nu: Annotated[float, Ge(0)] = 1.0

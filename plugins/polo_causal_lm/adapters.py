@@ -72,7 +72,7 @@ def _check_config(model: PeftModel, folder: Path) -> None:
 
 
 def export_merged(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Base and adapters as one plain model: ``W + (alpha / r) B A``. Works on a copy."""
+    """Base and adapters as one model: ``W + (alpha / r) B A``. Works on a copy."""
     with quiet():
         merged = copy.deepcopy(model).merge_and_unload(safe_merge=True)
         merged.save_pretrained(str(folder))

@@ -80,9 +80,9 @@ def _no_kernels(path: str, config: Any) -> None:
     Raises:
         InputError: it does.
     """
-    for part in (config, config.get_text_config()):
+    for level in (config, config.get_text_config()):
         for option in ("_attn_implementation", "_experts_implementation"):
-            named = getattr(part, option, None)
+            named = getattr(level, option, None)
             if named is not None and "/" in str(named):
                 raise InputError(
                     f"the config of {path!r} asks for code of its own ({named}), which is never run",
@@ -133,7 +133,7 @@ def add_lora(model: Any, options: LoraOptions) -> PeftModel:
         with quiet():
             return get_peft_model(model, config)
     except ValueError as error:
-        names = {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
+        names = {name.rsplit(".", 1)[-1] for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)}
         dropout = "lora_dropout" in str(error)
         raise InputError(
             f"LoRA targets {options.targets!r}: what they match takes no such adapter: {str(error).splitlines()[0]}",

@@ -40,7 +40,7 @@ class PromptOptions:
 class CausalLMOptions:
     """A causal language model with LoRA adapters that scores titles by their log-probability after a prompt."""
 
-    #: the model to start from: a base component, or a plain string: a Hugging Face hub id or a local folder
+    #: the model to start from: a base component, or a text: a Hugging Face hub id or a local folder
     base: str | Ref["base"]
     #: the adapters that are trained; everything else is frozen
     lora: LoraOptions = field(default_factory=LoraOptions)

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top
+from polo import PAD, Context, InputError, IntArray, NamedBase, Ragged, Rows, Splits, Top, Trouble
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
@@ -74,7 +74,7 @@ class CausalLM:
             show_candidates=shown,
         )
         base = self._base(template)
-        self._base_name: str | None = getattr(base, "name", None)
+        self._base_name = base.name if isinstance(base, NamedBase) else None
         kept = context.kept if self._base_name is None else None
         self.base_path = base.path() if kept is None else kept
         check_folder(self.base_path)
@@ -154,7 +154,7 @@ class CausalLM:
         with torch.no_grad():
             return torch.cat(
                 [
-                    torch.cat([self.score(rows[group], part) for part in items[group].split(width, dim=1)], dim=1)
+                    torch.cat([self.score(rows[group], columns) for columns in items[group].split(width, dim=1)], dim=1)
                     for group in groups
                 ]
             )
@@ -222,15 +222,20 @@ class CausalLM:
             keys.append(digest.digest())
         return keys
 
+    def advice(self, trouble: Trouble) -> str:
+        """Which options mend it."""
+        mend = {"start": "try policy.engine=naive", "fit": "raise policy.max_tokens or shorten data.history"}
+        return mend[trouble]
+
     def fingerprint(self) -> str:
-        parts = {
+        facts = {
             "base": self._base_hash,
             "text": self.texts.fingerprint(),
             "dtype": str(self.dtype),
             "engine": self.engine,
             "lora": asdict(self.options.lora),
         }
-        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def base_hash(self) -> str:
         """sha256 of the base's config, weights and tokenizer."""
@@ -272,7 +277,7 @@ class CausalLM:
         load_adapter(self.model, folder)
 
     def export(self, folder: Path) -> None:
-        """A plain model in Hugging Face form, adapters merged into the weights, and the tokenizer."""
+        """A model in Hugging Face form, adapters merged into the weights, and the tokenizer."""
         export_merged(self.model, self.tokenizer, folder)
 
     def generate(self, rows: Rows, max_new_tokens: int = 20) -> list[str]:
@@ -348,6 +353,6 @@ def _numbers(items: Tensor) -> IntArray:
 
 
 def _chosen(options: CausalLMOptions, context: Context) -> Any:
-    """The base that the options name; plain text is a hub id or a folder."""
+    """The base that the options name; text is a hub id or a folder."""
     chosen = options.base
     return Hub(HubOptions(id=chosen), context) if isinstance(chosen, str) else context.build(chosen)

@@ -48,6 +48,6 @@ class BestPossible:
             raise RuntimeError("score before fit")
         out = np.empty(candidates.shape)
         for start in range(0, len(rows), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            out[part] = np.take_along_axis(self._world.next_item(rows.history[part]), candidates[part], axis=1)
+            chunk = slice(start, start + _CHUNK)
+            out[chunk] = np.take_along_axis(self._world.next_item(rows.history[chunk]), candidates[chunk], axis=1)
         return out

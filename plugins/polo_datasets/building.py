@@ -20,7 +20,7 @@ Pairs = tuple[IntArray, IntArray]
 
 
 @dataclass(frozen=True)
-class Parts:
+class Divided:
     """Three splits before they are numbered: rows, training sequences, and (user, item) pairs that are known."""
 
     train: Rows
@@ -68,7 +68,7 @@ def pairs(sequences: Sequences) -> Pairs:
     return sequences.user[owner], sequences.items
 
 
-def leave_last_out(sequences: Sequences, history: int, min_history: int) -> Parts:
+def leave_last_out(sequences: Sequences, history: int, min_history: int) -> Divided:
     """Each user's last item is the test target, the one before it the validation target, the rest is training.
 
     A user with fewer than ``min_history + 2`` items only trains.
@@ -79,7 +79,7 @@ def leave_last_out(sequences: Sequences, history: int, min_history: int) -> Part
     last, second = evaluated & (place == length - 1), evaluated & (place == length - 2)
     early = ~(last | second)
     train = select(sequences, early)
-    return Parts(
+    return Divided(
         next_item_rows(sequences, history, early & (place >= min_history)),
         next_item_rows(sequences, history, second),
         next_item_rows(sequences, history, last),
@@ -90,7 +90,7 @@ def leave_last_out(sequences: Sequences, history: int, min_history: int) -> Part
     )
 
 
-def by_user(sequences: Sequences, history: int, min_history: int, seed: int) -> Parts:
+def by_user(sequences: Sequences, history: int, min_history: int, seed: int) -> Divided:
     """Users drawn 8:1:1 into train, valid and test; every item after the first ``min_history`` is a target."""
     owner, place = places(sequences)
     count = len(sequences)
@@ -102,7 +102,7 @@ def by_user(sequences: Sequences, history: int, min_history: int, seed: int) -> 
     train = select(sequences, group[owner] == 0)
     rows = [next_item_rows(sequences, history, kept & (group[owner] == g)) for g in range(3)]
     dropped = {f"rows dropped: history shorter than {min_history}": int((~kept).sum())}
-    return Parts(rows[0], rows[1], rows[2], train, pairs(train), pairs(sequences), dropped)
+    return Divided(rows[0], rows[1], rows[2], train, pairs(train), pairs(sequences), dropped)
 
 
 def first_occurrences(users: IntArray, items: IntArray) -> BoolArray:
@@ -133,7 +133,7 @@ def tied_times(users: IntArray, times: npt.NDArray[np.number]) -> float | None:
 
 
 def finish(
-    parts: Parts,
+    divided: Divided,
     *,
     name: str,
     form: str,
@@ -152,7 +152,7 @@ def finish(
         InputError: a split that must have rows has none.
     """
     numbered, start = [], 0
-    for split, rows in (("training", parts.train), ("validation", parts.valid), ("test", parts.test)):
+    for split, rows in (("training", divided.train), ("validation", divided.valid), ("test", divided.test)):
         if not len(rows):
             raise InputError(
                 f"empty data set: no {split} row is left in data {name!r}",
@@ -161,7 +161,7 @@ def finish(
             )
         numbered.append(replace(rows, id=np.arange(start, start + len(rows), dtype=np.int64)))
         start += len(rows)
-    counted = {text: count for text, count in {**notes, **parts.notes}.items() if count}
+    counted = {text: count for text, count in {**notes, **divided.notes}.items() if count}
     return Splits(
         name=name,
         form=form,
@@ -169,22 +169,22 @@ def finish(
         train=numbered[0],
         valid=numbered[1],
         test=numbered[2],
-        sequences=parts.sequences,
-        known_train=Known(*parts.known_train, n_items=len(items)),
-        known_all=Known(*parts.known_all, n_items=len(items)),
-        fingerprint=_fingerprint(name, form, items, numbered, parts),
+        sequences=divided.sequences,
+        known_train=Known(*divided.known_train, n_items=len(items)),
+        known_all=Known(*divided.known_all, n_items=len(items)),
+        fingerprint=_fingerprint(name, form, items, numbered, divided),
         licence=licence,
         tied_times=tied_times,
         notes=counted,
     )
 
 
-def _fingerprint(name: str, form: str, items: ItemTable, splits: Sequence[Rows], parts: Parts) -> str:
+def _fingerprint(name: str, form: str, items: ItemTable, splits: Sequence[Rows], divided: Divided) -> str:
     digest = hashlib.sha256()
     facts = {key: list(column) for key, column in items.facts.items()}
     digest.update(json.dumps([name, form, list(items.titles), list(items.ids), facts], sort_keys=True).encode())
     arrays = [array for rows in splits for array in (rows.user, rows.history, rows.target, rows.candidates)]
-    arrays += [parts.sequences.user, parts.sequences.items, parts.sequences.offsets, *parts.known_all]
+    arrays += [divided.sequences.user, divided.sequences.items, divided.sequences.offsets, *divided.known_all]
     for array in arrays:
         if array is None:
             digest.update(b"none")

@@ -31,11 +31,11 @@ def words(count: int, seed: int) -> list[str]:
         u = rng.uniform(np.array([number]), 8)[0]
         number += 1
         syllables = 2 if u[7] < 0.85 else 3
-        parts = []
+        letters = []
         for s in range(syllables):
-            parts += [_ONSETS[int(u[2 * s] * len(_ONSETS))], _VOWELS[int(u[2 * s + 1] * len(_VOWELS))]]
-        parts.append(_CODAS[int(u[6] * len(_CODAS))])
-        found.setdefault("".join(parts).capitalize())
+            letters += [_ONSETS[int(u[2 * s] * len(_ONSETS))], _VOWELS[int(u[2 * s + 1] * len(_VOWELS))]]
+        letters.append(_CODAS[int(u[6] * len(_CODAS))])
+        found.setdefault("".join(letters).capitalize())
     return list(found)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from polo import PAD, Context, InputError, ItemTable, RowRandom, Rows, Sequences, Splits
-from polo_datasets.building import Pairs, Parts, by_user, finish, first_occurrences, pairs, sequences_of, tied_times
+from polo_datasets.building import Divided, Pairs, by_user, finish, first_occurrences, pairs, sequences_of, tied_times
 from polo_datasets.download import fetch_archive
 from polo_datasets.files import column, find_folder, read_records
 from polo_datasets.hetrec import ARTISTS, TAGS, read_artists, read_tags
@@ -58,9 +58,9 @@ class LastFM:
         known = [pairs(sequences) for sequences in whole.values()]
         known_all: Pairs = (np.concatenate([u for u, _ in known]), np.concatenate([i for _, i in known]))
         notes = {"rows dropped: history too short": sum(dropped for _, dropped in (train, valid, test))}
-        parts = Parts(train[0], valid[0], test[0], whole["train"], known[0], known_all, notes)
+        divided = Divided(train[0], valid[0], test[0], whole["train"], known[0], known_all, notes)
         items = ItemTable(titles, [str(i) for i in range(len(titles))])
-        splits = finish(parts, name="lastfm", form="sdpo", items=items, licence=LICENCE, notes={}, where=str(folder))
+        splits = finish(divided, name="lastfm", form="sdpo", items=items, licence=LICENCE, notes={}, where=str(folder))
         # without this, a sequence file that does not belong to the rows would quietly make consumed items negatives
         for rows in (splits.train, splits.valid, splits.test):
             strange = np.flatnonzero(~splits.known_all.has(rows.user, rows.target[:, None])[:, 0])
@@ -136,14 +136,14 @@ class LastFM:
         user, artist, time = user[order], artist[order], time[order]
         first = first_occurrences(user, artist)
         numbers, item = np.unique(artist[first], return_inverse=True)
-        parts = by_user(sequences_of(user[first], item), options.history, options.min_history, options.seed)
+        divided = by_user(sequences_of(user[first], item), options.history, options.min_history, options.seed)
         items = ItemTable([names[i] for i in numbers.tolist()], [str(i) for i in numbers.tolist()])
         notes = {
             "tags dropped: artist without a name": int(nameless.sum()),
             "tags dropped: not the first of its user and artist": int((~first).sum()),
         }
         return finish(
-            parts,
+            divided,
             name="lastfm",
             form="hetrec",
             items=items,

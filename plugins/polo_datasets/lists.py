@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from polo import PAD, InputError, IntArray, ItemTable, Rows, Sequences, Splits
-from polo_datasets.building import Parts, finish, pairs
+from polo_datasets.building import Divided, finish, pairs
 from polo_datasets.files import column, need_file, read_records
 from polo_datasets.options import RowsOptions
 from polo_datasets.titles import split_titles
@@ -66,9 +66,9 @@ def read_lists(options: RowsOptions) -> Splits:
         sequences.append(Sequences.of([int(owner[start]) for start, _ in walks], whole))
     known = [pairs(s) for s in sequences]
     known_all = (np.concatenate([u for u, _ in known]), np.concatenate([i for _, i in known]))
-    parts = Parts(splits[0], splits[1], splits[2], sequences[0], known[0], known_all, {})
+    divided = Divided(splits[0], splits[1], splits[2], sequences[0], known[0], known_all, {})
     return finish(
-        parts,
+        divided,
         name=options.name,
         form="lists",
         items=ItemTable(list(number), [str(i) for i in range(len(number))]),

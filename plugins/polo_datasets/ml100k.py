@@ -62,13 +62,13 @@ class ML100K:
         numbers = np.array(sorted(items), np.int64)
         item = np.searchsorted(numbers, item)
         first = first_occurrences(user, item)
-        parts = leave_last_out(sequences_of(user[first], item[first]), options.history, options.min_history)
+        divided = leave_last_out(sequences_of(user[first], item[first]), options.history, options.min_history)
         titles = [items[i][0] for i in numbers.tolist()]
         if options.titles == "display":
             titles = [display_title(title) for title in titles]
         table = ItemTable(titles, [str(i) for i in numbers], {"genres": [items[i][1] for i in numbers.tolist()]})
         return finish(
-            parts,
+            divided,
             name="ml100k",
             form=f"leave_last_out, {options.titles} titles",
             items=table,

@@ -64,11 +64,11 @@ def read_interactions(options: RowsOptions) -> Splits:
     sequences = sequences_of(ordered_users[first], ordered_items[first])
     tied = None if options.time_column is None else tied_times(ordered_users[first], np.array(time)[order][first])
     if options.split == "by_user":
-        parts = by_user(sequences, options.history, options.min_history, options.seed)
+        divided = by_user(sequences, options.history, options.min_history, options.seed)
     else:
-        parts = leave_last_out(sequences, options.history, options.min_history)
+        divided = leave_last_out(sequences, options.history, options.min_history)
     return finish(
-        parts,
+        divided,
         name=options.name,
         form=f"interactions, {options.split}",
         items=ItemTable(list(titles.values()), list(titles)),

@@ -6,10 +6,10 @@ from collections.abc import Container
 
 
 def split_titles(text: str, separator: str, known: Container[str]) -> list[str]:
-    """The titles in ``text``, such that each is known, if that is possible; else the plain split.
+    """The titles in ``text``, such that each is known, if that is possible; else the text cut at every separator.
 
-    A title may itself begin or end with characters of the separator (the band is called ":wumpscut:"), so a plain
-    split of "Covenant:::wumpscut:::Haujobb" would yield names of nobody.
+    A title may itself begin or end with characters of the separator (the band is called ":wumpscut:"), so cutting
+    at each one of "Covenant:::wumpscut:::Haujobb" would yield names of nobody.
 
     Example:
         >>> known = {"Covenant", ":wumpscut:", "Haujobb"}
@@ -18,9 +18,9 @@ def split_titles(text: str, separator: str, known: Container[str]) -> list[str]:
         >>> split_titles("A::B", "::", known)
         ['A', 'B']
     """
-    plain = text.split(separator)
-    if all(title in known for title in plain):
-        return plain
+    cut = text.split(separator)
+    if all(title in known for title in cut):
+        return cut
     ends = [i for i in range(len(text)) if text.startswith(separator, i)] + [len(text)]
     # before[end] = where the last title of some full division of text[:end] starts
     before: dict[int, int] = {}
@@ -31,7 +31,7 @@ def split_titles(text: str, separator: str, known: Container[str]) -> list[str]:
             if end >= start and end not in before and text[start:end] in known:
                 before[end] = start
     if len(text) not in before:
-        return plain
+        return cut
     titles, end = [], len(text)
     while True:
         titles.append(text[before[end] : end])

@@ -113,7 +113,7 @@ class DrrlOptions(LossOptions):
     #: 1 / omega, another way to say it: 1 is the softmax, 0 exactly CCL
     gamma: Annotated[float, Ge(0), Lt(1)] | None = None
     #: c, weight of the excess over the threshold: exp(eta (omega - 1) / omega) for a ball of radius eta. At 1, as
-    #: released, thresholds only ever fall and the loss tends to the plain mean, the slower the lower `threshold_lr`
+    #: released, thresholds only ever fall and the loss tends to the mean, the slower the lower `threshold_lr`
     c: Annotated[float, Ge(1)] = 1.0
     #: added to each excess inside the norm, as released; the theory has 0
     eps: Annotated[float, Ge(0)] = 0.1

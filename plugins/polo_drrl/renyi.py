@@ -81,8 +81,8 @@ class Renyi(NamedTuple):
             low, high = torch.where(falls, middle, low), torch.where(falls, high, middle)
         left, right = self.bound(s, low, keep), self.bound(s, high, keep)
         jump = right.slope - left.slope
-        part = torch.where(jump > 0, -left.slope / torch.where(jump > 0, jump, 1.0), 0.0).clamp(0, 1)[:, None]
-        weights = (1 - part) * left.weights + part * right.weights
+        share = torch.where(jump > 0, -left.slope / torch.where(jump > 0, jump, 1.0), 0.0).clamp(0, 1)[:, None]
+        weights = (1 - share) * left.weights + share * right.weights
         return Bound(torch.minimum(left.value, right.value).to(dtype), weights.to(dtype))
 
     def _width(self, spread: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

@@ -35,7 +35,7 @@ def needs_of(options: LossOptions, *more: Need) -> frozenset[Need]:
     return frozenset({"negatives", *more} | ({"reference"} if options.reward == "log_ratio" else set()))
 
 
-def plain(scores: Scores, options: LossOptions) -> Float[Tensor, "b n"]:
+def unscaled(scores: Scores, options: LossOptions) -> Float[Tensor, "b n"]:
     """Scores or log-ratios ``[B, 1+K]`` in at least float32, not scaled by beta; also of what is not kept."""
     policy = scores.policy if scores.policy.dtype == torch.float64 else scores.policy.float()
     return policy if scores.ref is None or options.reward == "score" else policy - scores.ref.to(policy.dtype)
@@ -52,7 +52,7 @@ def rewards(scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"
         >>> pair.chosen.tolist(), pair.rejected.tolist(), pair.gap.tolist()
         ([[1.0, 0.0]], [[2.0, 0.0]], [[1.0, 0.0]])
     """
-    x = plain(scores, options)
+    x = unscaled(scores, options)
     scale = torch.where(keep, beta.to(x.dtype), 0.0)
     return Rewards(torch.where(keep, x[:, :1], 0.0) * scale, torch.where(keep, x[:, 1:], 0.0) * scale, keep)
 

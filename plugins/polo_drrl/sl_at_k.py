@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polo import Context, Scores
 from polo_drrl.options import SlAtKOptions
-from polo_drrl.rewards import log_sum_exp, needs_of, plain, rewards, same_user
+from polo_drrl.rewards import log_sum_exp, needs_of, rewards, same_user, unscaled
 from polo_drrl.users import PerUser, splits_of
 
 
@@ -36,7 +36,7 @@ class SlAtK:
         self.needs = needs_of(options, "whole_batch")
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        o, some, x = self._options, keep.any(-1), plain(scores, self._options)
+        o, some, x = self._options, keep.any(-1), unscaled(scores, self._options)
         chosen = torch.where(some, x[:, 0], 0.0)
         weight = torch.sigmoid((chosen - self._quantiles.now(scores.users).to(x.dtype)) / o.weight_temperature)
         seen = torch.cat([chosen[:, None], torch.where(keep, x[:, 1:], -torch.inf)], dim=-1).detach()

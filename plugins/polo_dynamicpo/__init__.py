@@ -17,7 +17,7 @@ def polo_negative_samplers() -> Sequence[Component]:
             options="polo_dynamicpo.options:BoundaryOptions",
             summary="negatives scored above the target, else the highest of three clusters",
             source="DynamicPO, arXiv 2605.00327",
-            tags=("wrapper",),
+            tags=("wrapper", "collapse"),
         ),
     ]
 
@@ -32,5 +32,6 @@ def polo_beta_schedules() -> Sequence[Component]:
             options="polo_dynamicpo.options:DualMarginOptions",
             summary="beta of each negative from its margins to the target and to the easy negatives",
             source="DynamicPO, arXiv 2605.00327",
+            tags=("collapse",),
         ),
     ]

@@ -28,9 +28,9 @@ def top_probability(scores: FloatArray, k: int) -> FloatArray:
     out = np.empty(scores.shape)
     step = max(1, _ENTRIES // scores.shape[1] ** 2)
     for start in range(0, len(scores), step):
-        part = scores[start : start + step]
-        above = (part[:, None, :] > part[:, :, None]).sum(axis=2)
-        tied = (part[:, None, :] == part[:, :, None]).sum(axis=2)
+        block = scores[start : start + step]
+        above = (block[:, None, :] > block[:, :, None]).sum(axis=2)
+        tied = (block[:, None, :] == block[:, :, None]).sum(axis=2)
         out[start : start + step] = np.clip((k - above) / tied, 0.0, 1.0)
     return out
 

@@ -236,13 +236,14 @@ def polo_negative_samplers() -> Sequence[Component]:
             build=f"{_SAMPLER}.popularity:Popularity",
             options=f"{_SAMPLER_OPTIONS}:PopularityOptions",
             summary="popular items more often",
+            tags=("log_q",),
         ),
         Component(
             name="in_batch",
             build=f"{_SAMPLER}.in_batch:InBatch",
             options=f"{_SAMPLER_OPTIONS}:InBatchOptions",
             summary="other rows' targets",
-            tags=("batchwise",),
+            tags=("batchwise", "log_q"),
         ),
         Component(
             name="catalogue",

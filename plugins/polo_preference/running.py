@@ -55,7 +55,7 @@ class RunningNorm:
 
 
 class RunningMean:
-    """Plain mean over all batches so far, each batch one value.
+    """Mean over all batches so far, each batch one value.
 
     Example:
         >>> running = RunningMean()

@@ -20,6 +20,6 @@ def polo_scorers() -> Sequence[Component]:
             options="polo_vllm.options:VLLMOptions",
             summary="vLLM scores the candidates, exactly; checked against the policy's own scores in every evaluation",
             source="PagedAttention, arXiv 2309.06180",
-            tags=("text", "logprob"),
+            tags=("text", "logprob", "decode"),
         )
     ]

@@ -45,7 +45,7 @@ class TextPolicy(Protocol):
         """Adapters in PEFT form."""
 
     def export(self, folder: Path) -> None:
-        """A plain model, adapters merged."""
+        """A whole model, adapters merged."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Adapter:
         odd = [name for name in ("use_dora", "lora_bias", "modules_to_save", "layer_replication") if config.get(name)]
         odd += ["bias"] if config.get("bias", "none") != "none" else []
         rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
-        outer = tuple(part for part in _OUTER if any(f".{part}." in name for name in names))
+        outer = tuple(module for module in _OUTER if any(f".{module}." in name for name in names))
         return cls(rank, outer, tuple(odd))
 
     @property

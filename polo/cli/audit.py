@@ -45,7 +45,7 @@ class DataOnly:
 def audit(
     what: Annotated[
         str,
-        typer.Argument(metavar="RECIPE|DATA", help="A recipe, or a data source such as: ml100k", show_default=False),
+        typer.Argument(metavar="RECIPE|DATA", help="A recipe, or the name of a data source", show_default=False),
     ],
     overrides: OverridesArgument = None,
     profile: ProfileOption = "auto",
@@ -55,7 +55,7 @@ def audit(
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
 ) -> None:
-    """Check data and candidate lists: order, ties, overlap, leakage, false negatives, text, popularity."""
+    """Check data and candidate lists: what `polo ls audits` lists."""
     checks = _checks(what, overrides or (), profile, plugin, no_plugin, trust_plugins=trust_plugins)
     if json:
         print_json({"checks": [check.plain() for check in checks]})

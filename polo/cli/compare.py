@@ -11,8 +11,8 @@ from polo.cli.common import JsonOption
 from polo.cli.output import print_heading, print_json, print_table, print_text
 from polo.errors import InputError
 
-#: shown if --metric is not given and the runs have them
-SHOWN = ("hit_ratio@1", "hit_ratio@5", "ndcg@10", "mrr")
+#: metrics shown if --metric is not given: the first ones, in the order of the recipe
+SHOWN = 4
 
 
 def compare(
@@ -22,7 +22,7 @@ def compare(
     ] = None,
     with_: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="SYSTEM", help="Also a system of the first run: markov, sft, ...",
+        typer.Option("--with", metavar="SYSTEM", help="Also a system of the first run: a baseline or a stage.",
                      show_default=False),
     ] = None,
     json: JsonOption = False,
@@ -42,7 +42,7 @@ def compare(
     comparing.same_protocol(opened)
     found = comparing.with_baselines(comparing.contenders(opened), with_ or ())
     known = comparing.metrics_of(found)
-    wanted = known if metric == ["all"] else metric or [m for m in SHOWN if m in known] or known[:4]
+    wanted = known if metric == ["all"] else metric or known[:SHOWN]
     lines = comparing.compare(found, wanted)
     if json:
         print_json(comparing.plain(found, lines))

@@ -28,7 +28,7 @@ _KEYS: Mapping[str, tuple[str, bool]] = {
 
 
 def describe(
-    what: Annotated[str, typer.Argument(metavar="KIND/NAME", help="Such as sampler/uniform.", show_default=False)],
+    what: Annotated[str, typer.Argument(metavar="KIND/NAME", help="A component's kind and name.", show_default=False)],
     json: JsonOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
@@ -117,7 +117,7 @@ def _sample(item: Field, entry: Entry, catalogue: Catalogue) -> Any:
     hint = item.hint
     found = None if ref_kind(hint) else inside(hint)
     if found and found[0] in ("", "[]"):
-        body = {part.key: _sample(part, entry, catalogue) for part in fields_of(found[1]) if part.required}
+        body = {inner.key: _sample(inner, entry, catalogue) for inner in fields_of(found[1]) if inner.required}
         return [body] if found[0] else body
     hint = union_of(peel(hint)[0])[0] if ref_kind(hint) is None else hint
     if kind := ref_kind(hint):

@@ -17,7 +17,7 @@ def evaluate(
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
 ) -> None:
-    """Evaluate a run again, for example with: evaluate.scorer=vllm evaluate.split=valid."""
+    """Evaluate a run again, for example with: evaluate.split=valid evaluate.rows=1000."""
     from polo.store.runfolder import RunFolder
 
     folder = RunFolder.open(run)

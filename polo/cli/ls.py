@@ -29,7 +29,6 @@ PLURALS: Mapping[str, str] = {
     "encoders": "encoder",
     "audits": "audit",
     "trackers": "tracker",
-    "launchers": "launcher",
 }
 THINGS = (*PLURALS, "recipes", "plugins", "runs")
 

@@ -1,4 +1,4 @@
-"""How commands print: tables that a terminal shows nicely and a pipe gets plainly, and errors. Knows no recipes."""
+"""How commands print: tables that a terminal shows nicely and a pipe gets as text, and errors. Knows no recipes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; without a terminal plain columns that are never cut or wrapped."""
+    """A table on stdout; without a terminal columns of text that are never cut or wrapped."""
     if not rows:
         return
     console = Console()

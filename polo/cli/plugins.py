@@ -44,8 +44,8 @@ def _provides(record: PluginRecord) -> str:
     if record.status == "blocked":
         return f"blocked by {record.error}" if record.error.startswith(("--", "POLO")) else record.error
     counts = Counter(kind for kind, _ in record.components)
-    parts = [f"{count} {kind}" for kind, count in counts.items()]
-    return ", ".join(parts + ["recipes"] * bool(record.recipes) + [f"command {name}" for name, _ in record.commands])
+    provided = [f"{count} {kind}" for kind, count in counts.items()]
+    return ", ".join(provided + ["recipes"] * bool(record.recipes) + [f"command {name}" for name, _ in record.commands])
 
 
 def _as_json(record: PluginRecord) -> dict[str, Any]:

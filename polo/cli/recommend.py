@@ -66,7 +66,7 @@ def recommend(
 
     from polo.console import Console
     from polo.data import PAD
-    from polo.evaluate.recommend import asked, best, match_titles, rank
+    from polo.evaluate.recommend import asked, best, decoder, match_titles, rank
     from polo.evaluate.recommend import decode as decoded
     from polo.protocols import TopItems
     from polo.run.compose import Composer
@@ -104,7 +104,7 @@ def recommend(
     titles = splits.items.titles
     said: dict[str, object] = {"history": [titles[i] for i in shown.items.tolist()]}
     if decode:
-        item = decoded(by, policy, row, pool)
+        item = decoded(decoder(by, plugins.catalogue.tagged("scorer", "decode")), policy, row, pool)
         if json:
             print_json({**said, "decoded": titles[item]})
         else:

@@ -7,14 +7,8 @@ from typing import Any
 
 from polo.cli.output import print_heading, print_table, print_text
 
-#: systems in the order of the table's lines; others (stages, further baselines) stand between the two
-FIRST, LAST = ("random", "popularity", "item_knn", "markov"), ("model", "best_possible")
-SHOWN = ("hit_ratio@1", "hit_ratio@5", "ndcg@10", "mrr")
-
-
-def _ordered(systems: Mapping[str, Any]) -> list[str]:
-    middle = [name for name in systems if name not in FIRST and name not in LAST]
-    return [n for n in FIRST if n in systems] + middle + [n for n in LAST if n in systems]
+#: metrics shown: the first ones, in the order of the recipe
+SHOWN = 4
 
 
 def _difference(results: Mapping[str, Any], system: str, metric: str) -> str:
@@ -26,12 +20,14 @@ def _difference(results: Mapping[str, Any], system: str, metric: str) -> str:
 
 
 def print_results(results: Mapping[str, Any]) -> None:
-    """The table on stdout: each system's metrics with 95 % intervals, and what the model adds to it."""
+    """The table on stdout: each system's metrics with 95 % intervals, and what the model adds to it.
+
+    Systems stand from low to high by the first metric.
+    """
     systems, protocol = results["systems"], results["protocol"]
-    known = next(iter(systems.values()))
-    metrics = [m for m in SHOWN if m in known] or list(known)[:4]
+    metrics = list(next(iter(systems.values())))[:SHOWN]
     rows = []
-    for name in _ordered(systems):
+    for name in sorted(systems, key=lambda name: systems[name][metrics[0]]["value"]):
         values = [systems[name][metric] for metric in metrics]
         cells = [f"{v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for v in values]
         rows.append([name, *cells, _difference(results, name, metrics[0])])

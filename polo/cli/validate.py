@@ -62,10 +62,10 @@ def validate(
 
 
 def _place(where: str) -> tuple[str, int | None, int | None]:
-    """``file:line:column`` in parts; other places whole."""
-    parts = where.rsplit(":", 2)
-    if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
-        return parts[0], int(parts[1]), int(parts[2])
+    """``file:line:column`` taken apart; other places whole."""
+    pieces = where.rsplit(":", 2)
+    if len(pieces) == 3 and pieces[1].isdigit() and pieces[2].isdigit():
+        return pieces[0], int(pieces[1]), int(pieces[2])
     return where, None, None
 
 

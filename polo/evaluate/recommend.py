@@ -27,7 +27,7 @@ class Matched:
     guessed: tuple[tuple[str, str], ...]
 
 
-def plain(title: str) -> str:
+def normalised(title: str) -> str:
     """A title without case and extra space."""
     return " ".join(title.casefold().split())
 
@@ -47,11 +47,11 @@ def match_titles(written: Sequence[str], items: ItemTable, where: str) -> Matche
     """
     by_title: dict[str, int] = {}
     for number, title in enumerate(items.titles):
-        by_title.setdefault(plain(title), number)
+        by_title.setdefault(normalised(title), number)
     found: list[int] = []
     guessed: list[tuple[str, str]] = []
     for text in written:
-        wanted = plain(text)
+        wanted = normalised(text)
         if wanted in by_title:
             found.append(by_title[wanted])
         else:
@@ -119,19 +119,31 @@ def rank(scorer: Scorer, policy: Policy, row: Rows, candidates: IntArray) -> tup
     return candidates[order], (weight / weight.sum())[order]
 
 
-def decode(scorer: Scorer, policy: Policy, row: Rows, candidates: IntArray) -> int:
+def decoder(scorer: Scorer, others: Sequence[str]) -> Chooses:
+    """The scorer as one that decodes.
+
+    Args:
+        scorer: the chosen one.
+        others: names of scorers that decode.
+
+    Raises:
+        InputError: it only scores.
+    """
+    if isinstance(scorer, Chooses):
+        return scorer
+    raise InputError(
+        "this scorer ranks candidates, it does not decode one",
+        where="--decode",
+        fix=" or ".join(["drop --decode", *(f"choose --scorer {name}" for name in others)]),
+    )
+
+
+def decode(scorer: Chooses, policy: Policy, row: Rows, candidates: IntArray) -> int:
     """The candidate ``[n]`` of one row that constrained decoding arrives at.
 
     Raises:
-        InputError: the scorer only scores.
         PoloError: it arrived at none (the model's limit of positions cut the answer short).
     """
-    if not isinstance(scorer, Chooses):
-        raise InputError(
-            "this scorer ranks candidates, it does not decode one",
-            where="--decode",
-            fix="--scorer vllm, or drop --decode",
-        )
     column = int(scorer.choose(policy, row, candidates[None])[0])
     if column < 0:
         raise PoloError("the decoder wrote no candidate", where="--decode", fix="drop --decode to rank them all")

@@ -24,7 +24,7 @@ from polo.data import FloatArray, IntArray, Rows
 from polo.errors import PoloError
 from polo.model.scoring import CHUNK, completions
 from polo.model.weights import digest, snapshot
-from polo.protocols import Generates, Policy, Scorer
+from polo.protocols import Generates, InParts, Policy, Scorer
 from polo.store.files import whole_file
 
 #: rows of a part of completions; a text takes about as long as the scores of a list
@@ -36,7 +36,7 @@ class Parts:
 
     Args:
         folder: where parts lie; made when the first one is written.
-        scorer: what scores the candidate lists. One with an attribute ``part_rows`` is called for that many rows at a
+        scorer: what scores the candidate lists. One that is ``InParts`` is called for ``part_rows`` rows at a
             time, another one once (engines that take long to start keep parts of their own).
         facts: what else determines the scores, as JSON values: the scorer's options.
         accelerator: the first process reads and writes.
@@ -58,7 +58,8 @@ class Parts:
             scores, tokens = self._scorer.score(policy, part, part.candidates)
             return pa.table({"scores": list(scores), "tokens": list(tokens)})
 
-        table = self._table(f"{name}-scores", policy, rows, getattr(self._scorer, "part_rows", len(rows)), make)
+        size = self._scorer.part_rows if isinstance(self._scorer, InParts) else len(rows)
+        table = self._table(f"{name}-scores", policy, rows, size, make)
         scores, tokens = (np.stack(list(table[column].to_numpy())) for column in ("scores", "tokens"))
         return scores, tokens
 

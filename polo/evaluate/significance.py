@@ -70,9 +70,9 @@ def interval(
         return mean, float("nan"), float("nan")
     rng = np.random.Generator(np.random.PCG64(seed))
     means = np.empty(resamples)
-    for part in _parts(resamples, len(sums)):
-        drawn = rng.integers(0, len(sums), size=(part.stop - part.start, len(sums)))
-        means[part] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    for chunk in _chunks(resamples, len(sums)):
+        drawn = rng.integers(0, len(sums), size=(chunk.stop - chunk.start, len(sums)))
+        means[chunk] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return mean, float(low), float(high)
 
@@ -118,8 +118,8 @@ def _sign_flip(sums: FloatArray, permutations: int, seed: int) -> float:
         return float(np.mean(np.abs((1 - 2 * patterns) @ sums) >= reached))
     rng = np.random.Generator(np.random.PCG64(seed))
     larger = 0
-    for part in _parts(permutations, len(sums)):
-        signs = 1 - 2 * rng.integers(0, 2, size=(part.stop - part.start, len(sums)), dtype=np.int8).astype(np.float64)
+    for chunk in _chunks(permutations, len(sums)):
+        signs = 1 - 2 * rng.integers(0, 2, size=(chunk.stop - chunk.start, len(sums)), dtype=np.int8).astype(np.float64)
         larger += int((np.abs(signs @ sums) >= reached).sum())
     return (1 + larger) / (1 + permutations)
 
@@ -152,7 +152,7 @@ def _by_user(values: npt.ArrayLike, users: npt.ArrayLike) -> tuple[FloatArray, F
     return np.bincount(index, flat).astype(np.float64), np.bincount(index).astype(np.float64)
 
 
-def _parts(total: int, width: int) -> Iterator[slice]:
+def _chunks(total: int, width: int) -> Iterator[slice]:
     """Slices of ``range(total)`` such that ``slice length * width`` stays bounded."""
     step = max(1, _ENTRIES // width)
     for start in range(0, total, step):

@@ -1,4 +1,4 @@
-"""Metrics of parts of the evaluated rows: by popularity of the target, length of the history, length of the title.
+"""Metrics of slices of the evaluated rows: by popularity of the target, length of the history, length of the title.
 
 Knows rows and values of rows. A slice tells where a mean comes from; it is no test of its own.
 """
@@ -13,21 +13,21 @@ import numpy as np
 from polo.data import PAD, FloatArray, IntArray, Rows, Splits
 from polo.evaluate.metrics import System
 
-#: parts that rows are cut into by each key, at most
-PARTS: Final = 10
-#: parts by the length of the title, which has few values
-TITLE_PARTS: Final = 4
+#: bins that rows are sorted into by each key, at most
+BINS: Final = 10
+#: bins by the length of the title, which has few values
+TITLE_BINS: Final = 4
 
 
-def parts(key: IntArray, count: int) -> list[tuple[str, IntArray]]:
-    """Rows cut into at most ``count`` parts of about the same size by a key; equal keys stay together.
+def bins(key: IntArray, count: int) -> list[tuple[str, IntArray]]:
+    """Rows sorted into at most ``count`` bins of about the same size by a key; equal keys stay together.
 
     Returns:
-        For each part its range (``"3"`` or ``"4-9"``) and the indices of its rows, in the order of the key.
+        For each bin its range (``"3"`` or ``"4-9"``) and the indices of its rows, in the order of the key.
 
     Example:
         >>> import numpy as np
-        >>> [(label, rows.tolist()) for label, rows in parts(np.array([5, 1, 1, 9]), 2)]
+        >>> [(label, rows.tolist()) for label, rows in bins(np.array([5, 1, 1, 9]), 2)]
         [('1', [1, 2]), ('5-9', [0, 3])]
     """
     if not len(key):
@@ -35,8 +35,8 @@ def parts(key: IntArray, count: int) -> list[tuple[str, IntArray]]:
     edges = np.unique(np.quantile(key, np.linspace(0, 1, count + 1)[1:-1], method="inverted_cdf"))
     place = np.searchsorted(edges, key, side="left")
     found = []
-    for part in range(len(edges) + 1):
-        index = np.flatnonzero(place == part)
+    for number in range(len(edges) + 1):
+        index = np.flatnonzero(place == number)
         if len(index):
             low, high = int(key[index].min()), int(key[index].max())
             found.append((str(low) if low == high else f"{low}-{high}", index))
@@ -47,22 +47,22 @@ def keys(rows: Rows, splits: Splits, tokens: IntArray | None) -> dict[str, list[
     """The three ways of cutting, by name."""
     counts = np.bincount(splits.sequences.items, minlength=len(splits.items))
     cut = {
-        "target's count in training": parts(counts[rows.target], PARTS),
-        "shown items": parts((rows.history != PAD).sum(axis=1), PARTS),
+        "target's count in training": bins(counts[rows.target], BINS),
+        "shown items": bins((rows.history != PAD).sum(axis=1), BINS),
     }
     if tokens is not None and rows.candidates is not None:
         truth = (rows.candidates == rows.target[:, None]).argmax(axis=1)
-        cut["tokens of the title"] = parts(np.take_along_axis(tokens, truth[:, None], axis=1)[:, 0], TITLE_PARTS)
+        cut["tokens of the title"] = bins(np.take_along_axis(tokens, truth[:, None], axis=1)[:, 0], TITLE_BINS)
     else:
         lengths = np.array([len(title) for title in splits.items.titles])
-        cut["characters of the title"] = parts(lengths[rows.target], TITLE_PARTS)
+        cut["characters of the title"] = bins(lengths[rows.target], TITLE_BINS)
     return cut
 
 
 def sliced(
     rows: Rows, splits: Splits, systems: Sequence[System], values: Mapping[str, Mapping[str, FloatArray]]
 ) -> dict[str, Any]:
-    """Slice name -> list of parts: ``label``, ``rows``, and ``systems`` (system -> metric -> mean over the part)."""
+    """Slice name -> list of bins: ``label``, ``rows``, and ``systems`` (system -> metric -> mean over the bin)."""
     tokens = next((system.tokens for system in systems if system.tokens is not None), None)
     return {
         name: [

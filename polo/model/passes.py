@@ -85,7 +85,7 @@ def rank_in_passes(
     """The same for lists of any length, up to the whole catalogue: the fastest form, equal to within rounding.
 
     A policy that :class:`~polo.protocols.ScoresMany` scores long lists itself, unless its weights are sharded (each
-    process would need another number of passes); else a list is cut into parts of which a pass holds a row at least.
+    process would need another number of passes); else a list is cut into pieces of which a pass holds a row at least.
     """
     wanted, width = np.arange(len(rows)) if only is None else only, items.shape[1]
     if isinstance(policy, ScoresMany) and width > policy.few:
@@ -99,5 +99,5 @@ def rank_in_passes(
     n = items.shape[1]
     count = agreed(policy.module, max(1, math.ceil(n / max(width, 1))))
     edges = [round(n * i / count) for i in range(count + 1)]
-    parts = [items[:, start:stop] for start, stop in itertools.pairwise(edges)]
-    return torch.cat([score_in_passes(policy, rows, part, budget, wanted) for part in parts], dim=1)
+    pieces = [items[:, start:stop] for start, stop in itertools.pairwise(edges)]
+    return torch.cat([score_in_passes(policy, rows, piece, budget, wanted) for piece in pieces], dim=1)

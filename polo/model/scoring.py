@@ -14,7 +14,7 @@ from annotated_types import Ge
 
 from polo.context import Context
 from polo.data import FloatArray, IntArray, Rows
-from polo.protocols import Policy
+from polo.protocols import Policy, Writes
 
 #: rows between two movements of the progress bar
 CHUNK = 128
@@ -45,12 +45,12 @@ class PolicyScorer:
         return score_lists(policy, rows, candidates, self._budget, self._track)
 
 
-def _plain(iterable: Iterable[Any], total: int | None = None, label: str = "") -> Iterable[Any]:
+def _untracked(iterable: Iterable[Any], total: int | None = None, label: str = "") -> Iterable[Any]:
     return iterable
 
 
 def score_lists(
-    policy: Policy, rows: Rows, candidates: IntArray, budget: int, track: Callable[..., Iterable[Any]] = _plain
+    policy: Policy, rows: Rows, candidates: IntArray, budget: int, track: Callable[..., Iterable[Any]] = _untracked
 ) -> tuple[FloatArray, IntArray]:
     """Scores ``[N, n]`` of ``candidates`` and how many tokens each ran over, on every process.
 
@@ -87,21 +87,22 @@ def score_lists(
     policy.module.train(training)
     if state.num_processes == 1:
         return scores, tokens
-    parts = gather_object([(mine, scores, tokens)])
-    order = np.argsort(np.concatenate([part[0] for part in parts]))
-    return np.concatenate([part[1] for part in parts])[order], np.concatenate([part[2] for part in parts])[order]
+    gathered = gather_object([(mine, scores, tokens)])
+    order = np.argsort(np.concatenate([one[0] for one in gathered]))
+    return np.concatenate([one[1] for one in gathered])[order], np.concatenate([one[2] for one in gathered])[order]
 
 
-def completions(policy: Any, rows: Rows, track: Callable[..., Iterable[Any]] = _plain) -> list[str]:
-    """Greedy completions of N rows by ``policy.generate(rows)``, in parts, the same on every process."""
+def completions(policy: Policy, rows: Rows, track: Callable[..., Iterable[Any]] = _untracked) -> list[str]:
+    """Greedy completions of N rows by ``policy.generate(rows)``, a chunk at a time, the same on every process."""
     import torch
 
     from polo.model.sharding import is_sharded, reachable
 
-    if is_sharded(policy.module):  # a sharded module is called as a whole before its parts are
+    if is_sharded(policy.module):  # a sharded module is called as a whole before the modules inside it are
         with torch.no_grad():
             items = torch.from_numpy(rows.target[:1, None])
             policy.score(rows[:1], items.to(next(policy.module.parameters()).device))
+    assert isinstance(policy, Writes)
     texts: list[str] = []
     with reachable(policy.module):
         for start in track(range(0, len(rows), CHUNK), label="generating"):

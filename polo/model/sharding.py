@@ -64,7 +64,7 @@ def spread(module: nn.Module, accelerator: Accelerator, *, shard: bool) -> nn.Mo
 
 
 def blocks(module: nn.Module) -> list[nn.Module]:
-    """The parts that are gathered one after the other: members of the outermost lists of modules, such as layers.
+    """The modules that are gathered one after the other: members of the outermost lists of modules, such as layers.
 
     Example:
         >>> model = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(1, 1), nn.ModuleList([nn.Linear(1, 1)])])})
@@ -72,11 +72,11 @@ def blocks(module: nn.Module) -> list[nn.Module]:
         2
     """
     found: list[nn.Module] = []
-    for part in module.children():
-        if isinstance(part, nn.ModuleList):
-            found += [block for block in part if next(block.parameters(), None) is not None]
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            found += [block for block in child if next(block.parameters(), None) is not None]
         else:
-            found += blocks(part)
+            found += blocks(child)
     return found
 
 
@@ -130,8 +130,8 @@ def like(value: Tensor, other: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def plain(module: nn.Module) -> Iterator[None]:
-    """Inside the block trained weights are whole, plain parameters, so that a policy can save and load them.
+def unsharded(module: nn.Module) -> Iterator[None]:
+    """Inside the block trained weights are whole parameters, so that a policy can save and load them.
 
     All processes must enter; only one need write. What the block changes is shared out again at its end, so a block
     that loads must load the same on all of them. Frozen weights stay as they are.
@@ -147,8 +147,8 @@ def reachable(module: nn.Module) -> Iterator[None]:
     Blocks gather their own weights when they are called; what belongs to none is gathered here. All processes must
     enter and make the same calls. ``module`` must have computed something before.
     """
-    inside = {part for block in blocks(module) for part in block.modules()}
-    with _gathered(module, [part for part in module.modules() if part not in inside], frozen=True):
+    inside = {inner for block in blocks(module) for inner in block.modules()}
+    with _gathered(module, [inner for inner in module.modules() if inner not in inside], frozen=True):
         yield
 
 

@@ -120,6 +120,11 @@ class Catalogue:
         bare = [entry.name for entry in entries]
         return [entry.name if bare.count(entry.name) == 1 else _address(entry, entries) for entry in entries]
 
+    def tagged(self, kind: str, tag: str) -> list[str]:
+        """The names among :meth:`names` whose components declare a tag."""
+        entries = self.entries(kind)
+        return [name for name, entry in zip(self.names(kind), entries, strict=True) if tag in entry.component.tags]
+
     def find(self, kind: str, name: str) -> Entry:
         """The component that a recipe calls ``name`` (``distribution/name`` and ``entry/name`` work too).
 

@@ -26,7 +26,6 @@ KINDS: Mapping[str, str] = {
     "baseline": "polo_baselines",
     "audit": "polo_audits",
     "tracker": "polo_trackers",
-    "launcher": "polo_launchers",
 }
 
 
@@ -41,7 +40,9 @@ class Component:
         options: import string of a frozen keyword-only dataclass, or ``None`` for a component without options.
         summary: one line for listings.
         source: paper and equation, such as ``"S-DPO, arXiv 2406.09215, eq. 8"``.
-        tags: free words that listings can filter by.
+        tags: free words that listings can filter by. Some are looked for when a recipe lacks something or a training
+            goes wrong, so that the message names what helps: ``log_q`` (a sampler that gives it), ``decode`` (a scorer
+            that decodes), ``collapse`` (what is made against a collapse of preference optimisation).
 
     Example:
         >>> Component(name="mine", build="polo_plugin_x.mine:Mine", summary="my own loss").name

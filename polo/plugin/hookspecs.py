@@ -86,11 +86,6 @@ def polo_trackers() -> Sequence[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
-def polo_launchers() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Ways to start a run on several devices."""
-
-
-@hookspec
 def polo_recipes() -> Sequence[Path]:  # type: ignore[empty-body]
     """Folders of recipes for ``polo ls recipes`` and ``polo cp``."""
 

@@ -84,8 +84,8 @@ class PluginRecord:
         if not module or (self.local and module == self.entry):
             module = self.module
         found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+        for name in attribute.split("."):
+            found = getattr(found, name)
         return found
 
 

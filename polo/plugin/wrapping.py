@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from polo.protocols import Gift, Need, Refresh, Sampler, Stateful
+from polo.protocols import (
+    AfterStep,
+    BeforeStep,
+    Drawing,
+    Gift,
+    Need,
+    Refresh,
+    Sampler,
+    Stateful,
+    gives_of,
+    needs_of,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
@@ -32,9 +43,11 @@ class SamplerWrapper:
 
     def __init__(self, inner: Sampler, needs: frozenset[Need] = frozenset()) -> None:
         self.inner = inner
-        self.needs: frozenset[Need] = needs | getattr(inner, "needs", frozenset())
+        self.needs: frozenset[Need] = needs | needs_of(inner)
         #: what its draws say besides items; a wrapper whose ``draw`` drops it sets this to the empty set
-        self.gives: frozenset[Gift] = getattr(inner, "gives", frozenset())
+        self.gives: frozenset[Gift] = gives_of(inner)
+        #: negatives of a draw, 0 if the inner sampler does not say; a wrapper that draws another number sets it
+        self.k: int = inner.k if isinstance(inner, Drawing) else 0
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         return self.inner.draw(rows, rng, peek)
@@ -47,12 +60,12 @@ class SamplerWrapper:
             self.inner.refresh(epoch, rows, peek)
 
     def before_step(self, step: int) -> None:
-        if event := getattr(self.inner, "before_step", None):
-            event(step)
+        if isinstance(self.inner, BeforeStep):
+            self.inner.before_step(step)
 
     def after_step(self, step: int) -> None:
-        if event := getattr(self.inner, "after_step", None):
-            event(step)
+        if isinstance(self.inner, AfterStep):
+            self.inner.after_step(step)
 
     def state_dict(self) -> dict[str, Any]:
         return self.inner.state_dict() if isinstance(self.inner, Stateful) else {}

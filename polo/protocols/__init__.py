@@ -10,6 +10,7 @@ from polo.protocols.auditing import Audit as Audit
 from polo.protocols.auditing import Audited as Audited
 from polo.protocols.auditing import Finding as Finding
 from polo.protocols.base import Base as Base
+from polo.protocols.base import NamedBase as NamedBase
 from polo.protocols.data import DataSource as DataSource
 from polo.protocols.evaluation import Applies as Applies
 from polo.protocols.evaluation import Baseline as Baseline
@@ -19,6 +20,7 @@ from polo.protocols.evaluation import Ranked as Ranked
 from polo.protocols.evaluation import Totals as Totals
 from polo.protocols.policy import Advises as Advises
 from polo.protocols.policy import Based as Based
+from polo.protocols.policy import DeclaresUnit as DeclaresUnit
 from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
@@ -28,6 +30,7 @@ from polo.protocols.policy import Top as Top
 from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble
 from polo.protocols.policy import Writes as Writes
+from polo.protocols.policy import advice_of as advice_of
 from polo.protocols.scoring import Chooses as Chooses
 from polo.protocols.scoring import Generates as Generates
 from polo.protocols.scoring import InParts as InParts

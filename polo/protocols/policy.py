@@ -62,6 +62,13 @@ class Policy(Protocol):
 
 
 @runtime_checkable
+class DeclaresUnit(Protocol):
+    """A policy whose class says what its scores are, so that a loss which they do not suit is refused early."""
+
+    unit: Unit
+
+
+@runtime_checkable
 class Fits(Protocol):
     """A policy that cannot take every row."""
 
@@ -88,6 +95,11 @@ class Advises(Protocol):
 
     def advice(self, trouble: Trouble) -> str:
         """What a user may try, in words that complete an error message."""
+
+
+def advice_of(policy: object, trouble: Trouble) -> str:
+    """What the policy advises; empty if it knows nothing."""
+    return policy.advice(trouble) if isinstance(policy, Advises) else ""
 
 
 @runtime_checkable

@@ -9,8 +9,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polo.recipe.dump import canonical as canonical
-    from polo.recipe.dump import fingerprint as fingerprint
     from polo.recipe.loading import load as load
     from polo.recipe.loading import to_yaml as to_yaml
     from polo.recipe.model import Recipe as Recipe
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Recipe": "polo.recipe.model",
     "Resolved": "polo.recipe.model",
-    "canonical": "polo.recipe.dump",
-    "fingerprint": "polo.recipe.dump",
     "load": "polo.recipe.loading",
     "to_yaml": "polo.recipe.loading",
 }

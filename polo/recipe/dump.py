@@ -1,9 +1,7 @@
-"""Plain data -> YAML that our own reader reads back to the same data, and canonical bytes for fingerprints."""
+"""Plain data -> YAML that our own reader reads back to the same data."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +10,7 @@ from typing import Any
 from polo.recipe.reader import scalar
 
 Path = tuple[str | int, ...]
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+-]*")
+_UNQUOTED = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+-]*")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -88,13 +86,13 @@ def flow(value: Any) -> str:
 
 
 def quote(text: str) -> str:
-    """A string as YAML: plain where that reads back as the same string, else in double quotes.
+    """A string as YAML: without quotes where that reads back as the same string, else in double quotes.
 
     Example:
         >>> quote("no"), quote("true"), quote("a b")
         ('no', '"true"', '"a b"')
     """
-    if _PLAIN.fullmatch(text) and isinstance(_scalar(text), str):
+    if _UNQUOTED.fullmatch(text) and isinstance(_scalar(text), str):
         return text
     return '"' + "".join(_ESCAPES.get(one) or (one if one.isprintable() else _escape(one)) for one in text) + '"'
 
@@ -113,23 +111,3 @@ def _escape(one: str) -> str:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def canonical(tree: Any) -> bytes:
-    """Canonical JSON: keys sorted, no spaces, UTF-8. The order of keys is not part of it, the order of lists is.
-
-    Example:
-        >>> canonical({"b": 1.0, "a": [1, "é"]}).decode()
-        '{"a":[1,"é"],"b":1.0}'
-    """
-    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def fingerprint(tree: Any) -> str:
-    """SHA-256 of :func:`canonical`, in hex.
-
-    Example:
-        >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-        True
-    """
-    return hashlib.sha256(canonical(tree)).hexdigest()

@@ -140,13 +140,13 @@ def inside(hint: Any) -> tuple[str, type[Any]] | None:
 
     Example:
         >>> @dataclass
-        ... class Part:
+        ... class Term:
         ...     weight: float
-        >>> inside(tuple[Part, ...] | None), inside(Mapping[str, Part])
-        (('[]', <class 'polo.recipe.fields.Part'>), ('.NAME', <class 'polo.recipe.fields.Part'>))
+        >>> inside(tuple[Term, ...] | None), inside(Mapping[str, Term])
+        (('[]', <class 'polo.recipe.fields.Term'>), ('.NAME', <class 'polo.recipe.fields.Term'>))
     """
-    for part in union_of(peel(hint)[0]):
-        inner = peel(part)[0]
+    for member in union_of(peel(hint)[0]):
+        inner = peel(member)[0]
         if inner is Choice:  # a component's options are its own
             continue
         if dataclasses.is_dataclass(inner) and isinstance(inner, type):
@@ -179,9 +179,9 @@ def phrase(hint: Any) -> str:
 
 
 def _noun(hint: Any) -> str:
-    parts = union_of(hint)
-    if len(parts) > 1:
-        words = [phrase(part) for part in parts]
+    members = union_of(hint)
+    if len(members) > 1:
+        words = [phrase(member) for member in members]
         return ", or ".join(words)
     if hint in _NOUNS:
         return _NOUNS[hint]
@@ -211,7 +211,7 @@ def _bound(mark: Any) -> str:
         case at.Le(le):
             return f"<= {le}"
         case at.Interval():
-            return " and ".join(_bound(part) for part in mark)
+            return " and ".join(_bound(inner) for inner in mark)
         case at.MultipleOf(step):
             return f"that is a multiple of {step}"
         case at.Len(least, most):

@@ -199,13 +199,13 @@ def _leaves(tree: Any, place: Place = ()) -> list[Place]:
 def _settings(layer: Any) -> tuple[str, ...]:
     """What a layer sets, as dotted paths; a component by its place, a list as a whole."""
     places = [place[:-1] if place[-1:] == ("use",) else place for place in _leaves(layer)]
-    whole = [place for place in places if not any(isinstance(part, int) for part in place)]
+    whole = [place for place in places if not any(isinstance(key, int) for key in place)]
     return tuple(".".join(map(str, place)) for place in dict.fromkeys(whole))
 
 
 def _position(problem: Problem) -> tuple[str, int, int]:
     """Sorts by file, line and column; other places keep their order at the end."""
-    parts = problem.where.rsplit(":", 2)
-    if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
-        return parts[0], int(parts[1]), int(parts[2])
+    pieces = problem.where.rsplit(":", 2)
+    if len(pieces) == 3 and pieces[1].isdigit() and pieces[2].isdigit():
+        return pieces[0], int(pieces[1]), int(pieces[2])
     return "\U0010ffff", 0, 0

@@ -82,7 +82,7 @@ class Validation:
         known = {item.key: item for item in self._fields(options)}
         for key in node.value:
             if key not in known and key not in skip:
-                shown = ".".join(str(part) for part in (*place, key))
+                shown = ".".join(str(step) for step in (*place, key))
                 fix = did_you_mean(key, known, label="known here") or "there are no options here"
                 self.complain(node.keys.get(key, node.where), f"unknown key {shown!r}", fix)
         values = {item.attribute: self._field(item, node, place) for item in known.values()}
@@ -150,27 +150,27 @@ class Validation:
         if options is None:
             for key in body.value if isinstance(body.value, Mapping) else ():
                 if key != "use":
-                    what = f"unknown key {'.'.join(str(part) for part in (*place, key))!r}"
+                    what = f"unknown key {'.'.join(str(step) for step in (*place, key))!r}"
                     self.complain(body.keys.get(key, body.where), what, f"{kind} {entry.name!r} has no options")
             return Choice(kind, named.value, None, entry.qualified)
         made = self.dataclass(options, body, place, skip=("use",))
         return INVALID if made is INVALID else Choice(kind, named.value, made, entry.qualified)
 
-    def _union(self, hint: Any, parts: tuple[Any, ...], node: Node, place: Place) -> Any:
+    def _union(self, hint: Any, members: tuple[Any, ...], node: Node, place: Place) -> Any:
         """The first alternative without a problem; else what is wrong with the one of this shape."""
-        shaped = [part for part in parts if _fits(part, node)]
+        shaped = [member for member in members if _fits(member, node)]
         # a text that may be either text or a component's name is text: components can be spelled out
-        shaped.sort(key=lambda part: not _is_scalar(part))
+        shaped.sort(key=lambda member: not _is_scalar(member))
         trials = []
-        for part in shaped:
+        for member in shaped:
             trial = Validation(self.catalogue)
-            value = trial.value(part, node, place)
+            value = trial.value(member, node, place)
             if not trial.problems:
                 self.origins |= trial.origins
                 self.programs += trial.programs
                 return value
-            trials.append((part, trial))
-        deep = [trial for part, trial in trials if not _is_scalar(part)]
+            trials.append((member, trial))
+        deep = [trial for member, trial in trials if not _is_scalar(member)]
         if not deep:
             return self._wrong(hint, node, place)
         self.origins |= deep[0].origins
@@ -204,7 +204,7 @@ class Validation:
         for key, item in node.value.items():
             if item.implied and not mapping_of(peel(each)[0]) and each is not Any:
                 names = [name for name, other in node.value.items() if not other.implied]
-                what = f"there is no {'.'.join(str(part) for part in (*place, key))!r}"
+                what = f"there is no {'.'.join(str(step) for step in (*place, key))!r}"
                 values[key] = self.complain(item.where, what, did_you_mean(key, names))
             else:
                 values[key] = self.value(each, item, (*place, key))
@@ -222,7 +222,9 @@ class Validation:
 
     def _scalar(self, hint: Any, node: Node, place: Place) -> Any:
         self.origins[place] = node.where
-        if node.value is not None and any(isinstance(m, Program) for part in _parts(hint) for m in peel(part)[1]):
+        if node.value is not None and any(
+            isinstance(mark, Program) for one in _alternatives(hint) for mark in peel(one)[1]
+        ):
             self.programs.append((".".join(map(str, place)), node))
         if isinstance(node.value, float) and math.isinf(node.value):
             return self.complain(node.where, f"{_dotted(place)}found {found(node)}, expected {phrase(hint)}",
@@ -268,7 +270,7 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
         raise InputError(f"an option of type {hint!r} cannot be checked", fix="use plain types in options") from error
 
 
-def _parts(hint: Any) -> tuple[Any, ...]:
+def _alternatives(hint: Any) -> tuple[Any, ...]:
     """A type and its alternatives."""
     return (hint, *union_of(peel(hint)[0]))
 
@@ -276,9 +278,9 @@ def _parts(hint: Any) -> tuple[Any, ...]:
 def _is_scalar(hint: Any) -> bool:
     """Whether pydantic alone judges the type."""
     inner, _ = peel(hint)
-    parts = union_of(inner)
-    if len(parts) > 1:
-        return all(_is_scalar(part) for part in parts)
+    members = union_of(inner)
+    if len(members) > 1:
+        return all(_is_scalar(member) for member in members)
     return not (ref_kind(hint) or dataclasses.is_dataclass(inner) or list_of(inner) or mapping_of(inner))
 
 
@@ -296,25 +298,25 @@ def _fits(hint: Any, node: Node) -> bool:
 
 def _remedy(hint: Any, node: Node) -> str:
     """What to write instead, where that can be guessed."""
-    parts = [peel(part)[0] for part in union_of(peel(hint)[0])]
+    members = [peel(member)[0] for member in union_of(peel(hint)[0])]
     value = node.value
-    choices = [item for part in parts if typing.get_origin(part) is Literal for item in typing.get_args(part)]
+    choices = [item for member in members if typing.get_origin(member) is Literal for item in typing.get_args(member)]
     texts = [item for item in choices if isinstance(item, str)]
     if isinstance(value, str):
-        if bool in parts and value.lower() in ("yes", "no", "on", "off"):
+        if bool in members and value.lower() in ("yes", "no", "on", "off"):
             return f"write {'true' if value.lower() in ('yes', 'on') else 'false'}"
-        if (int in parts or float in parts) and _number(value):
+        if (int in members or float in members) and _number(value):
             return f"write {value.strip()} without quotes"
         best = did_you_mean(value, texts) if texts else ""
         return best if best.startswith("did") else ""
     if isinstance(value, bool | int | float):
-        if bool in parts and value in (0, 1):
+        if bool in members and value in (0, 1):
             return f"write {'true' if value else 'false'}"
-        if int in parts and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        if int in members and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
             return f"write {int(value)}"
-        if str in parts:
+        if str in members:
             return "put it in quotes"
-    if any(list_of(part) for part in parts) and not isinstance(value, Mapping | tuple) and value is not None:
+    if any(list_of(member) for member in members) and not isinstance(value, Mapping | tuple) and value is not None:
         return "write it as a list: [...]"
     return ""
 
@@ -328,4 +330,4 @@ def _number(text: str) -> bool:
 
 
 def _dotted(place: Place) -> str:
-    return f"{'.'.join(str(part) for part in place)}: " if place else ""
+    return f"{'.'.join(str(step) for step in place)}: " if place else ""

@@ -111,7 +111,7 @@ def parse(text: str, file: str, folder: Path | None = None, *, fixed: str = "") 
 
 
 def scalar(text: str) -> Scalar:
-    """The value of a plain scalar in the YAML 1.2 core schema.
+    """The value of a scalar without quotes in the YAML 1.2 core schema.
 
     Raises:
         ValueError: a number that cannot be kept.
@@ -161,7 +161,7 @@ def _events(text: str, builder: _Builder) -> Iterator[yaml.Event]:
             return
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            said = " ".join(str(part) for part in (error.context, error.problem) if part)
+            said = " ".join(str(text) for text in (error.context, error.problem) if text)
             raise builder.stop(f"not YAML: {said}", *((mark.line, mark.column) if mark else (0, 0))) from None
         except yaml.reader.ReaderError as error:
             place = _line_column(text, error.position)

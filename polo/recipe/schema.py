@@ -100,7 +100,7 @@ class _Schema:
         if dataclasses.is_dataclass(inner):
             return self.dataclass(typing.cast("type[Any]", inner))
         if len(union_of(inner)) > 1 and not marks:
-            return {"anyOf": [self.of(part) for part in union_of(inner)]}
+            return {"anyOf": [self.of(member) for member in union_of(inner)]}
         if list_of(inner):
             return {"type": "array", **self._items(arguments), **_lengths(marks, "Items")}
         if mapping_of(inner):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from polo.audit.verdicts import of_run
 from polo.errors import InputError
-from polo.report import compare, parts, tables
+from polo.report import compare, sections, tables
 from polo.report.runs import Finished, open_run
 from polo.report.style import CSS, SCRIPT
 from polo.store.runfolder import RunFolder
@@ -40,8 +40,7 @@ def _comparison(runs: Sequence[Finished]) -> str:
     try:
         compare.same_protocol(runs)
         found = compare.contenders(runs)
-        metrics = [m for m in parts.HEADLINE if m in compare.metrics_of(found)] or compare.metrics_of(found)[:4]
-        lines = compare.compare(found, metrics)
+        lines = compare.compare(found, compare.metrics_of(found)[: sections.HEADLINE])
     except InputError as error:
         return f'<p class="taint warn" role="note">These runs are not compared: {escape(error.what)}.</p>'
     rows = [
@@ -51,7 +50,7 @@ def _comparison(runs: Sequence[Finished]) -> str:
     ]  # fmt: skip
     columns = ["run", "metric", "seeds", "mean", f"difference to {found[0].name}", "p (Holm)"]
     return (
-        parts.table(columns, rows, caption="Comparison")
+        sections.table(columns, rows, caption="Comparison")
         + "<p class=dim>Intervals and tests are clustered by user; seeds of one recipe are pooled row by row.</p>"
     )
 
@@ -65,11 +64,11 @@ def _run(run: Finished, *, several: bool = False) -> str:
         f"<p class=dim>{escape(str(p['data']))} ({escape(str(p['form']))}), {escape(str(p['split']))} split: "
         f"{run.results['rows']:,} rows of {run.results['users']:,} users, {p['n']} candidates each "
         f"({escape(str(p['negatives']))}); protocol {escape(str(p['hash']))}; {escape(run.path.name)}</p>"
-        f"<h2>Audits</h2>{parts.audits(checks)}"
-        f"<h2{anchor}>Results</h2>{parts.taint(checks)}{parts.headline(run)}"
-        f"<h2>Training</h2>{parts.curves(RunFolder(run.path).metrics())}"
-        f"<h2>Where the hits are</h2>{parts.slices(run)}"
-        f"<h2>Margins</h2>{parts.margins(run)}"
-        f"<h2>Examples</h2>{parts.examples(run)}"
-        f"<h2>Provenance</h2>{parts.provenance(run)}</section>"
+        f"<h2>Audits</h2>{sections.audits(checks)}"
+        f"<h2{anchor}>Results</h2>{sections.taint(checks)}{sections.headline(run)}"
+        f"<h2>Training</h2>{sections.curves(RunFolder(run.path).metrics())}"
+        f"<h2>Where the hits are</h2>{sections.slices(run)}"
+        f"<h2>Margins</h2>{sections.margins(run)}"
+        f"<h2>Examples</h2>{sections.examples(run)}"
+        f"<h2>Provenance</h2>{sections.provenance(run)}</section>"
     )

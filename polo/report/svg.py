@@ -142,5 +142,5 @@ def thinned(points: Points, most: int = 400) -> Points:
     if len(points) <= most:
         return points
     size = math.ceil(len(points) / most)
-    parts = [points[start : start + size] for start in range(0, len(points), size)]
-    return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]

@@ -16,8 +16,8 @@ from polo.errors import PoloError
 from polo.evaluate import metrics, slices
 from polo.evaluate.examples import examples
 from polo.evaluate.resume import Parts
-from polo.model.sharding import plain
-from polo.protocols import Policy
+from polo.model.sharding import unsharded
+from polo.protocols import Policy, Reports
 from polo.recipe.model import Recipe, Resolved
 from polo.run.prepare import Prepared
 from polo.store.files import write_json
@@ -56,14 +56,14 @@ def assess(
     by_stage: dict[str, Any] = {}
     reports: dict[str, Any] = {}
     for name in names:
-        with plain(policy.module):
+        with unsharded(policy.module):
             policy.load(folder.stage(name) / "policy")
         by_stage[name], tokens = parts.scores(name, policy, rows)
         generated = parts.completions(name, policy, rows) if generating else None
         reference = by_stage.get(recipe.reference) if name != recipe.reference else None
         called = metrics.MODEL if name == names[-1] else name
-        if report := getattr(scorer, "report", None):
-            reports[called] = dict(report)
+        if isinstance(scorer, Reports) and scorer.report:
+            reports[called] = dict(scorer.report)
         systems.append(metrics.System(called, by_stage[name], tokens, reference, generated))
     values = {system.name: metrics.per_row(rows, system, evaluators) for system in systems}
     results = {

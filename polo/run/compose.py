@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +14,34 @@ from polo.data import Splits
 from polo.errors import InputError, Problem, RecipeError
 from polo.plugin.catalogue import Catalogue
 from polo.protocols import (
+    Applies,
     Audit,
     Baseline,
-    Beta,
     DataSource,
+    DeclaresUnit,
     Evaluator,
-    Loss,
+    Foresees,
+    Labelled,
     Policy,
-    Sampler,
     Scorer,
+    TopItems,
     Tracker,
+    Writes,
+    gives_of,
+    needs_of,
 )
 from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
 from polo.run.imports import Code
 from polo.store.provenance import began_with
 from polo.store.runfolder import base_beside
+from polo.train.objective import Objective
+from polo.words import listing
 
 
 def cache_dir() -> Path:
     """Where files that can be made again are kept: ``$POLO_CACHE``, else ``~/.cache/polo``."""
     return Path(os.environ.get("POLO_CACHE") or Path.home() / ".cache" / "polo")
-
-
-@dataclass(frozen=True)
-class Heads:
-    """The live components of one stage, before there is a reference."""
-
-    loss: Loss
-    sampler: Sampler | None
-    beta: Beta | None
-
-    @property
-    def needs_reference(self) -> bool:
-        parts = (self.loss, self.sampler, self.beta)
-        return any("reference" in getattr(part, "needs", ()) for part in parts if part is not None)
 
 
 class Composer:
@@ -121,55 +114,59 @@ class Composer:
         self._context = replace(self._context, splits=splits)
         return splits
 
-    def heads(self) -> Mapping[str, Heads]:
-        """The components of every stage, checked against each other and against the policy's class.
+    def objectives(self) -> Mapping[str, Objective]:
+        """The objective of every stage, without a reference; components are checked against each other and the policy.
 
         Raises:
             RecipeError: a combination that ``needs`` forbids, naming both sides.
         """
-        heads = {
-            name: Heads(
+        made = {
+            name: Objective(
                 loss=self.build(stage.loss),
                 sampler=None if stage.sampler is None else self.build(stage.sampler),
                 beta=None if stage.beta is None else self.build(stage.beta),
             )
             for name, stage in self.recipe.stages.items()
         }
-        unit = getattr(self._target(self.recipe.policy), "unit", None)
-        problems = [p for name in heads for p in self._conflicts(name, self.recipe.stages[name], heads[name], unit)]
+        problems = [p for name in made for p in self._conflicts(name, self.recipe.stages[name], made[name])]
         if problems:
             raise RecipeError(problems)
-        return heads
+        return made
 
-    def _conflicts(self, name: str, stage: Stage, heads: Heads, unit: str | None) -> list[Problem]:
-        policy = f"policy '{self.recipe.policy.name}'"
+    def _conflicts(self, name: str, stage: Stage, objective: Objective) -> list[Problem]:
+        policy, policy_class = f"policy '{self.recipe.policy.name}'", self._target(self.recipe.policy)
+        unit = policy_class.unit if isinstance(policy_class, DeclaresUnit) else None
         chosen: dict[str, tuple[Choice | None, object]] = {
-            "loss": (stage.loss, heads.loss),
-            "sampler": (stage.sampler, heads.sampler),
-            "beta": (stage.beta, heads.beta),
+            "loss": (stage.loss, objective.loss),
+            "sampler": (stage.sampler, objective.sampler),
+            "beta": (stage.beta, objective.beta),
         }
         named = {kind: f"{kind} '{choice.name}'" for kind, (choice, _) in chosen.items() if choice is not None}
         sampler, found = named.get("sampler"), []
+        drawing, saying = listing(self._without_options("sampler")), listing(self._catalogue.tagged("sampler", "log_q"))
         for kind, title in named.items():
-            needs, where = getattr(chosen[kind][1], "needs", ()), self._where("stages", name, kind)
+            needs, where = needs_of(chosen[kind][1]), self._where("stages", name, kind)
             if "negatives" in needs and sampler is None:
-                found.append(
-                    Problem(where, f"{title} needs negatives; stage '{name}' has no sampler", "add `sampler: uniform`")
-                )
-            if "log_q" in needs and sampler is not None and "log_q" not in getattr(heads.sampler, "gives", ()):
+                found.append(Problem(where, f"{title} needs negatives; stage '{name}' has no sampler",
+                                     f"add `sampler:` and one of: {drawing}"))  # fmt: skip
+            if "log_q" in needs and sampler is not None and "log_q" not in gives_of(objective.sampler):
                 found.append(Problem(where, f"{title} corrects for how negatives were drawn; {sampler} does not say",
-                                     "draw with `popularity` or `in_batch`"))  # fmt: skip
+                                     f"draw with one of: {saying}"))  # fmt: skip
             if "reference" in needs and self.recipe.reference == "none":
                 found.append(Problem(where, f"{title} needs a reference; the recipe says `reference: none`",
                                      "name a stage, or `base`"))  # fmt: skip
             if "logprob" in needs and unit == "similarity":
                 found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
                                      "choose another loss or a text policy"))  # fmt: skip
-            finds = hasattr(self._target(self.recipe.policy), "top_items")
-            if "top_items" in needs and not finds:
+            if "top_items" in needs and not isinstance(policy_class, TopItems):
                 found.append(Problem(where, f"{title} needs the best items of the catalogue; {policy} finds none",
                                      "choose another sampler, or a text policy"))  # fmt: skip
         return found
+
+    def remedies(self, tag: str) -> list[str]:
+        """What objectives may be made of that declares a tag, such as ``sampler: NAME``."""
+        kinds = ("sampler", "beta", "loss")
+        return [f"{kind}: {name}" for kind in kinds for name in self._catalogue.tagged(kind, tag)]
 
     def policy(self) -> Policy:
         policy: Policy = self.build(self.recipe.policy)
@@ -177,8 +174,10 @@ class Composer:
 
     def foreseen(self) -> Sequence[str]:
         """What the policy's class says that building it will need; nothing if it says nothing."""
-        foresee = getattr(self._target(self.recipe.policy), "foresee", None)
-        return () if foresee is None else foresee(self.recipe.policy.options, self._context)
+        policy_class = self._target(self.recipe.policy)
+        if not isinstance(policy_class, Foresees):
+            return ()
+        return policy_class.foresee(self.recipe.policy.options, self._context)
 
     def evaluators(self) -> list[Evaluator]:
         """The recipe's evaluators.
@@ -190,7 +189,7 @@ class Composer:
         problems = []
         for index, choice in enumerate(self.recipe.evaluate.evaluators):
             made.append(self.build(choice))
-            if "generation" in made[-1].needs and not hasattr(self._target(self.recipe.policy), "generate"):
+            if "generation" in made[-1].needs and not isinstance(self._target(self.recipe.policy), Writes):
                 where = self._where("evaluate", "evaluators", index)
                 what = f"evaluator '{choice.name}' needs generated text; policy '{self.recipe.policy.name}' makes none"
                 problems.append(Problem(where, what, "leave it out, or choose a text policy"))
@@ -203,7 +202,7 @@ class Composer:
         chosen = self.recipe.evaluate.baselines
         if not isinstance(chosen, str):
             built = [(choice.name, self.build(choice)) for choice in chosen]
-            return {getattr(baseline, "label", name): baseline for name, baseline in built}
+            return {one.label if isinstance(one, Labelled) else name: one for name, one in built}
         return self._every("baseline")
 
     def audits(self) -> dict[str, Audit]:
@@ -213,17 +212,21 @@ class Composer:
     def _every(self, kind: str) -> dict[str, Any]:
         """All components of a kind that need no options, by name; without those whose ``applies`` refuses the data."""
         built = {}
-        for name in self._catalogue.names(kind):
-            entry = self._catalogue.find(kind, name)
-            options = entry.load_options()
-            if options is not None and any(field.required for field in fields_of(options)):
-                continue
-            choice = Choice(kind, name, None if options is None else options(), name)
-            component = self.build(choice)
-            applies = getattr(component, "applies", None)
-            if applies is None or applies(self._context.splits):
+        for name, options in self._without_options(kind).items():
+            component = self.build(Choice(kind, name, None if options is None else options(), name))
+            splits = self._context.splits
+            if splits is None or not isinstance(component, Applies) or component.applies(splits):
                 built[name] = component
         return built
+
+    def _without_options(self, kind: str) -> dict[str, type[Any] | None]:
+        """The components of a kind that need no options, by name, and the options that they may have."""
+        options = {name: self._catalogue.find(kind, name).load_options() for name in self._catalogue.names(kind)}
+        return {
+            name: found
+            for name, found in options.items()
+            if found is None or not any(field.required for field in fields_of(found))
+        }
 
     def scorer(self) -> Scorer:
         scorer: Scorer = self.build(self.recipe.evaluate.scorer)
@@ -251,8 +254,8 @@ def _inside(value: Any) -> Iterator[Choice]:
         for field in fields(value):
             yield from _inside(getattr(value, field.name))
     elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _inside(part)
+        for item in value.values():
+            yield from _inside(item)
     elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _inside(part)
+        for item in value:
+            yield from _inside(item)

@@ -27,8 +27,8 @@ from polo.store.files import write_bytes, write_json
 from polo.store.provenance import base_of, versions
 from polo.store.runfolder import RunFolder, read_facts
 from polo.train.interrupt import Interrupt
-from polo.train.metrics import step_metrics
 from polo.train.monitor import Monitor
+from polo.train.step_metrics import step_metrics
 
 #: keys of a stage that change when it saves or measures, not what it learns
 _NOT_LEARNING = ("checkpoint", "tokens_per_pass")
@@ -139,8 +139,8 @@ def changed(began: Print | None, now: Print) -> list[str]:
     for name in [key for key in {**now.facts, **began.facts} if began.facts.get(key) != now.facts.get(key)]:
         old, new = began.facts.get(name), now.facts.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
-            parts = [part for part in {**new, **old} if old.get(part) != new.get(part)]
-            words += [_part(name, part, old.get(part), new.get(part)) for part in parts]
+            keys = [key for key in {**new, **old} if old.get(key) != new.get(key)]
+            words += [_changed_key(name, key, old.get(key), new.get(key)) for key in keys]
         else:
             words.append(_WORDS.get(name, name) + (f" (sha256 {old} then, {new} now)" if name == "base" else ""))
     # what follows from something else is not named beside it
@@ -159,10 +159,10 @@ _WORDS = {
 _FOLLOWING = {_WORDS["start"], _WORDS["policy"], _WORDS["reference"]}
 
 
-def _part(name: str, part: str, old: Any, new: Any) -> str:
+def _changed_key(name: str, key: str, old: Any, new: Any) -> str:
     if name == "code":
-        return f"the code of {part}"
-    return f"{part} ({old} then, {new} now)" if name == "versions" else f"`{part}` of the recipe"
+        return f"the code of {key}"
+    return f"{key} ({old} then, {new} now)" if name == "versions" else f"`{key}` of the recipe"
 
 
 def refuse_changed(folder: Path, now: Mapping[str, Print], has: Mapping[str, bool]) -> None:

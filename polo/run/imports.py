@@ -175,8 +175,8 @@ def _running(tree: ast.AST) -> Iterator[ast.AST]:
 
 def _parents(name: str) -> Iterable[str]:
     """Packages around a module: they run before it does."""
-    parts = name.split(".")
-    return (".".join(parts[:end]) for end in range(1, len(parts)))
+    names = name.split(".")
+    return (".".join(names[:end]) for end in range(1, len(names)))
 
 
 def _place(name: str) -> Path | None:

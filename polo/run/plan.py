@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from polo.data import Rows, Splits
-from polo.protocols import Policy
+from polo.protocols import Drawing, Policy
 from polo.recipe.model import Recipe
+from polo.run.prepare import Prepared
 from polo.train.loop import steps_of
 
 #: rows by which the tokens of a row are estimated
 SAMPLE = 256
 
 
-def lines(recipe: Recipe, splits: Splits, train: Mapping[str, Rows], test: Rows, policy: Policy | None) -> list[str]:
+def lines(recipe: Recipe, ready: Prepared, policy: Policy | None) -> list[str]:
     """The plan: data, then each stage with rows, steps and tokens, then memory. ``policy`` None leaves tokens out."""
+    splits = ready.splits
     head = (
         f"data: {splits.name} ({splits.form}), {len(splits.items):,} items; rows: {len(splits.train):,} train, "
         f"{len(splits.valid):,} validation, {len(splits.test):,} test"
@@ -25,12 +23,13 @@ def lines(recipe: Recipe, splits: Splits, train: Mapping[str, Rows], test: Rows,
     out = [head]
     out += [f"  {count:,} x {what}" for what, count in splits.notes.items() if count]
     for name, stage in recipe.stages.items():
-        rows = train[name]
+        rows = ready.train[name]
         steps = steps_of(stage, len(rows))
-        parts = [part.name for part in (stage.sampler, stage.beta, stage.loss) if part is not None]
-        line = f"{name}: {' x '.join(parts)}, {len(rows):,} rows, {steps:,} steps of {stage.batch}"
+        chosen = [choice.name for choice in (stage.sampler, stage.beta, stage.loss) if choice is not None]
+        line = f"{name}: {' x '.join(chosen)}, {len(rows):,} rows, {steps:,} steps of {stage.batch}"
         if policy is not None:
-            scored = 1 + _drawn(stage.sampler)
+            sampler = ready.objectives[name].sampler
+            scored = 1 + (sampler.k if isinstance(sampler, Drawing) else 0)
             cost = policy.cost(rows[: min(SAMPLE, len(rows))], scored)
             line += f", about {_short(float(np.mean(cost)) * steps * stage.batch)} tokens"
         out.append(line)
@@ -41,18 +40,8 @@ def lines(recipe: Recipe, splits: Splits, train: Mapping[str, Rows], test: Rows,
             f"model: {_short(bytes_)}B of weights, {_short(trained)} trained parameters "
             f"({_short(16 * trained)}B with optimiser and reference)"
         )
-    out.append(f"evaluate: {len(test):,} {recipe.evaluate.split} rows x {recipe.candidates.n} candidates")
+    out.append(f"evaluate: {len(ready.test):,} {recipe.evaluate.split} rows x {recipe.candidates.n} candidates")
     return out
-
-
-def _drawn(sampler: Any) -> int:
-    """How many negatives a sampler draws: its own ``k`` or that of the sampler it draws from."""
-    while sampler is not None:
-        options = sampler.options
-        if isinstance(k := getattr(options, "k", None), int):
-            return k
-        sampler = getattr(options, "from_", None)
-    return 0
 
 
 def _short(number: float) -> str:

@@ -1,4 +1,4 @@
-"""Everything that is known before the first step: rows with their lists, heads, and what fits the policy.
+"""Everything that is known before the first step: rows with their lists, objectives, and what fits the policy.
 
 Knows which rows a recipe asks for; knows no loop. Nothing here writes to disk.
 """
@@ -13,19 +13,20 @@ import numpy as np
 from polo.candidates import attach
 from polo.data import Known, Rows, Splits
 from polo.errors import InputError
-from polo.protocols import Evaluator, Policy, Scorer
+from polo.protocols import Evaluator, Fits, Policy, Scorer, advice_of
 from polo.randomness import seed_of
 from polo.recipe.model import Recipe
-from polo.run.compose import Composer, Heads
+from polo.run.compose import Composer
+from polo.train.objective import Objective
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a dry run shows: data, heads and rows by stage; and what will measure."""
+    """What a dry run shows: data, objectives and rows by stage; and what will measure."""
 
     composer: Composer
     splits: Splits
-    heads: Mapping[str, Heads]
+    objectives: Mapping[str, Objective]
     evaluators: Sequence[Evaluator]
     scorer: Scorer
     train: Mapping[str, Rows]
@@ -35,7 +36,7 @@ class Prepared:
 
 def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
     """Components and rows; raises everything that can be known without the model."""
-    heads, evaluators, scorer = composer.heads(), composer.evaluators(), composer.scorer()
+    objectives, evaluators, scorer = composer.objectives(), composer.evaluators(), composer.scorer()
     # what is measured on belongs to the protocol and stays the same when the recipe's seed changes
     measured = recipe.candidates.seed
     train, validation = {}, {}
@@ -45,7 +46,7 @@ def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
         validation[name] = listed(recipe, splits, sample, splits.known_all)
     chosen = splits.test if recipe.evaluate.split == "test" else splits.valid
     test = listed(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), splits.known_all)
-    return Prepared(composer, splits, heads, evaluators, scorer, train, validation, test)
+    return Prepared(composer, splits, objectives, evaluators, scorer, train, validation, test)
 
 
 def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[str], None]) -> Prepared:
@@ -76,15 +77,14 @@ def fitting(policy: Policy, rows: Rows, what: str, say: Callable[[str], None]) -
     Raises:
         InputError: none fits.
     """
-    fits = getattr(policy, "fits", None)
-    if fits is None or not len(rows):
+    if not isinstance(policy, Fits) or not len(rows):
         return rows
-    good = fits(rows)
+    good = policy.fits(rows)
     if not good.any():
         raise InputError(
             f"none of the {len(rows):,} {what} rows fits the policy's token limit",
-            where="policy.max_tokens",
-            fix="raise policy.max_tokens or shorten data.history",
+            where="policy",
+            fix=advice_of(policy, "fit") or "give shorter rows",
         )
     if not good.all():
         bad = rows.id[~good]

@@ -24,7 +24,7 @@ from polo.console import Console
 from polo.errors import InputError
 from polo.model.sharding import can_shard, spread
 from polo.plugin.load import Plugins
-from polo.protocols import Based, Policy, Tracker
+from polo.protocols import Based, Policy, Together, Tracker
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
@@ -106,14 +106,14 @@ class Run:
     # -- before the first step ----------------------------------------------------------------------------------
 
     def prepare(self, run: RunFolder | None = None) -> Prepared:
-        """Data, heads and rows; raises everything that can be known without the model."""
+        """Data, objectives and rows; raises everything that can be known without the model."""
         device = str(self._accelerator.device)
         place = None if run is None else run.path
         composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, run=place)
         with self._main_first():
             splits = composer.data()
         ready = prepare(self.recipe, composer, splits)
-        if self._shard and not getattr(ready.scorer, "together", False):
+        if self._shard and not (isinstance(ready.scorer, Together) and ready.scorer.together):
             raise InputError(
                 f"scorer '{self.recipe.evaluate.scorer.name}' needs all weights in one process",
                 where="evaluate.scorer",
@@ -124,7 +124,7 @@ class Run:
     def dry_run(self) -> None:
         """Shows the plan and stops."""
         ready = self.prepare()
-        for line in plan.lines(self.recipe, ready.splits, ready.train, ready.test, None):
+        for line in plan.lines(self.recipe, ready, None):
             self.console.say(line)
         for line in ready.composer.foreseen():
             self.console.say(line)
@@ -148,7 +148,7 @@ class Run:
         policy, ready = self._policy(ready)
         prints = self._prints(ready, policy)
         folder = self._folder()
-        for line in plan.lines(self.recipe, ready.splits, ready.train, ready.test, policy):
+        for line in plan.lines(self.recipe, ready, policy):
             self.console.say(line)
         hook = self._plugins.manager.hook
         error: BaseException | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from accelerate import Accelerator
 
 from polo.console import Console
 from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
-from polo.model.sharding import plain
+from polo.model.sharding import unsharded
 from polo.model.weights import Weights, digest, restore, snapshot
 from polo.plugin.load import Plugins
 from polo.protocols import Policy, Tracker
 from polo.recipe.model import Resolved
-from polo.run.compose import Heads, cache_dir
+from polo.run.compose import cache_dir
 from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
 from polo.store.files import ABANDONED, damage, sweep, whole_folder
@@ -29,7 +29,7 @@ from polo.store.provenance import base_of
 from polo.store.runfolder import RunFolder
 from polo.train.checkpoint import of_stage
 from polo.train.loop import Job, train
-from polo.train.step import Objective
+from polo.train.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Stages:
         reference = self.resolved.recipe.reference
         weights: dict[str, Weights] = {"base": snapshot(self.policy.module)}
         if reference not in ("base", "none", *self.resolved.recipe.stages):
-            with plain(self.policy.module):
+            with unsharded(self.policy.module):
                 self.policy.load(Path(reference))
             weights[reference] = snapshot(self.policy.module)
             restore(self.policy.module, weights["base"])
@@ -91,17 +91,17 @@ class Stages:
         weights = self._given()
         previous = "base"
         for name in self.resolved.recipe.stages:
-            heads = self.ready.heads[name]
-            frozen = weights.get(reference) if heads.needs_reference else None
+            objective = self.ready.objectives[name]
+            frozen = weights.get(reference) if objective.needs("reference") else None
             if self.accelerator.is_main_process:
                 keep_print(self.folder.path, name, prints[name])
             if not self._taken(name, prints[name].fingerprint):
-                self._train(name, heads, frozen, previous == reference)
+                self._train(name, objective, frozen, previous == reference)
                 self._keep(name, prints[name].fingerprint)
             if reference == name:
                 weights[name] = snapshot(self.policy.module)
             previous = name
-        with plain(self.policy.module):
+        with unsharded(self.policy.module):
             if self.accelerator.is_main_process and damage(self.folder.final) is not None:
                 with whole_folder(self.folder.final) as place:
                     self.policy.save(place)
@@ -114,7 +114,7 @@ class Stages:
                 if fault := damage(place):
                     self.console.say(f"{name}: not taken from {whose}: {fault}")
                     continue
-                with plain(self.policy.module):
+                with unsharded(self.policy.module):
                     self.policy.load(place / "policy")
                 self.console.say(f"{name}: taken from {whose} (fingerprint {fingerprint})")
                 if self.accelerator.is_main_process and place == cached:
@@ -127,7 +127,7 @@ class Stages:
         return False
 
     def _keep(self, name: str, fingerprint: str) -> None:
-        with plain(self.policy.module):
+        with unsharded(self.policy.module):
             if self.accelerator.is_main_process:
                 self._write(name, cache_dir() / "stages" / fingerprint)
         self.accelerator.wait_for_everyone()
@@ -142,7 +142,7 @@ class Stages:
         with whole_folder(cached, manifest=False) as temporary:  # saved for a run, it names the base of any run
             shutil.copytree(self.folder.stage(name), temporary, dirs_exist_ok=True)
 
-    def _train(self, name: str, heads: Heads, frozen: Weights | None, starts_at_reference: bool) -> None:
+    def _train(self, name: str, objective: Objective, frozen: Weights | None, starts_at_reference: bool) -> None:
         stage = self.resolved.recipe.stages[name]
         precision = str(self.accelerator.mixed_precision)
         code = scoring_code(self.ready.composer, self.resolved.recipe.policy, Reference.__module__)
@@ -174,7 +174,7 @@ class Stages:
                 stage=stage,
                 seed=self.resolved.recipe.seed,
                 policy=self.policy,
-                objective=Objective(loss=heads.loss, sampler=heads.sampler, beta=heads.beta, reference=reference),
+                objective=replace(objective, reference=reference),
                 starts_at_reference=frozen is not None and starts_at_reference,
                 rows=self.ready.train[name],
                 validation=self.ready.validation[name],
@@ -183,6 +183,7 @@ class Stages:
                 checkpoints=self.folder.checkpoints,
                 log=log,
                 rewind=rewind,
+                remedies=self.ready.composer.remedies("collapse"),
                 resume_hint=f"go on with the same command and --resume {self.folder.path}",
             )
         )

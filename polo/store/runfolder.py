@@ -46,8 +46,8 @@ class RunFolder:
             except OSError as error:
                 raise _no_folder(path, error) from error
             try:
-                for part in ("checkpoints", "stages", "eval"):
-                    (path / part).mkdir()
+                for name in ("checkpoints", "stages", "eval"):
+                    (path / name).mkdir()
             except OSError as error:
                 shutil.rmtree(path, ignore_errors=True)
                 raise _no_folder(path, error) from error

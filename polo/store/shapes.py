@@ -41,8 +41,8 @@ class Comparison(TypedDict):
 Drawn = Annotated[float, Ge(-1e100), Le(1e100)]
 
 
-class Part(TypedDict):
-    """A part of the rows."""
+class Bin(TypedDict):
+    """The rows of one bin."""
 
     label: Annotated[str, MinLen(1)]
     systems: Mapping[str, Mapping[str, Drawn]]
@@ -69,7 +69,7 @@ class Results(TypedDict):
     systems: Annotated[Mapping[str, Mapping[str, Figure]], MinLen(1)]
     comparisons: list[Comparison]
     whole: NotRequired[Mapping[str, Mapping[str, float]]]
-    slices: NotRequired[Mapping[str, list[Part]]]
+    slices: NotRequired[Mapping[str, list[Bin]]]
 
 
 class Named(TypedDict):
@@ -77,6 +77,7 @@ class Named(TypedDict):
 
     name: str
     seed: NotRequired[int]
+    stages: NotRequired[Mapping[str, Any]]
 
 
 class Hashed(TypedDict):

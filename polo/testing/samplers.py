@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from polo.data import PAD, Ragged, Rows, Splits
-from polo.protocols import Sampler, Top
+from polo.protocols import Drawing, Sampler, Top, gives_of
 from polo.randomness import RowRandom
 from polo.scores import Draw, Scores
 
@@ -66,7 +66,7 @@ def check_sampler(sampler: Sampler, splits: Splits, *, batchwise: bool = False, 
     target, and (unless ``plants_known``) never in the shown history or known to have been consumed in training; within
     the row's list if there is one; the same draw every time; a row's draw depends on that row alone (unless
     ``batchwise``); ``keep`` marks valid negatives only, is the same every time, and leaves the scores as they are;
-    ``log_q`` is there exactly if the attribute ``gives`` names it.
+    ``log_q`` is there exactly if the attribute ``gives`` names it; no row has more negatives than ``k`` says.
 
     Raises:
         AssertionError: names the broken law.
@@ -75,7 +75,9 @@ def check_sampler(sampler: Sampler, splits: Splits, *, batchwise: bool = False, 
     rng, looking = RowRandom(0, "stage", 0), PeekAll(len(splits.items))
     draw = sampler.draw(rows, rng, looking)
     _draw_laws(draw, rows, splits, plants_known)
-    assert (draw.log_q is not None) == ("log_q" in getattr(sampler, "gives", ())), "`gives` says whether log_q is there"
+    assert (draw.log_q is not None) == ("log_q" in gives_of(sampler)), "`gives` says whether log_q is there"
+    if isinstance(sampler, Drawing) and sampler.k:
+        assert draw.items.shape[1] <= sampler.k, f"no more negatives than `k` says, which is {sampler.k}"
     again = sampler.draw(rows, rng, looking)
     assert _same(draw, again), "the same draw every time"
     if not batchwise:

@@ -47,9 +47,9 @@ def small_splits(
         np.repeat(np.arange(users), [len(t) for t in taken]), np.concatenate(taken).astype(np.int64), items
     )
     known_train = Known(np.repeat(sequences.user, np.diff(sequences.offsets)), sequences.items, items)
-    start, parts = 0, dict[str, Rows]()
+    start, made = 0, dict[str, Rows]()
     for name, of in examples.items():
-        parts[name] = _rows(of, start, history, items, lists, rng)
+        made[name] = _rows(of, start, history, items, lists, rng)
         start += len(of)
     return Splits(
         name="small",
@@ -59,9 +59,9 @@ def small_splits(
         known_train=known_train,
         known_all=known_all,
         fingerprint=f"small-{users}-{items}-{history}-{seed}-{lists}",
-        train=parts["train"],
-        valid=parts["valid"],
-        test=parts["test"],
+        train=made["train"],
+        valid=made["valid"],
+        test=made["test"],
     )
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polo.errors import PoloError
-from polo.model.sharding import like, plain, whole
+from polo.model.sharding import like, unsharded, whole
 from polo.model.weights import trainable
 from polo.protocols import Policy, Stateful
 from polo.store.files import damage, whole_folder, write_json
@@ -39,12 +39,12 @@ class Progress:
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
-def _split_state(parts: list[tuple[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _split_state(components: list[tuple[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
-    for name, part in parts:
-        if isinstance(part, Stateful):
-            for key, value in part.state_dict().items():
+    for name, component in components:
+        if isinstance(component, Stateful):
+            for key, value in component.state_dict().items():
                 if isinstance(value, Tensor):
                     tensors[f"{name}.{key}"] = value.detach().cpu().contiguous().clone()
                 else:
@@ -56,7 +56,7 @@ def save(
     folder: Path,
     policy: Policy,
     optimizer: torch.optim.Optimizer,
-    parts: list[tuple[str, Any]],
+    components: list[tuple[str, Any]],
     progress: Progress,
     *,
     writes: bool = True,
@@ -72,9 +72,9 @@ def save(
         for key, value in optimizer.state[p].items()
     }
     moments, best = _collected(state, keep=writes), _collected(progress.best, keep=writes)
-    with plain(policy.module):
+    with unsharded(policy.module):
         if writes:
-            _write(folder, policy, moments, best, parts, progress)
+            _write(folder, policy, moments, best, components, progress)
 
 
 def _collected(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
@@ -88,14 +88,14 @@ def _write(
     policy: Policy,
     moments: dict[str, Tensor],
     best: dict[str, Tensor],
-    parts: list[tuple[str, Any]],
+    components: list[tuple[str, Any]],
     progress: Progress,
 ) -> None:
     with whole_folder(folder) as place:
         (place / "policy").mkdir()
         policy.save(place / "policy")
         save_file(moments, place / "optimizer.safetensors")
-        tensors, numbers = _split_state(parts)
+        tensors, numbers = _split_state(components)
         save_file(tensors, place / "components.safetensors")
         save_file(best, place / "best.safetensors")
         write_json(
@@ -138,9 +138,9 @@ def newest(checkpoints: Path, stage: str, say: Callable[[str], None]) -> Path | 
     return None
 
 
-def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]]) -> Progress:
+def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, components: list[tuple[str, Any]]) -> Progress:
     """Puts a checkpoint back into live objects, however their weights are spread."""
-    with plain(policy.module):
+    with unsharded(policy.module):
         policy.load(folder / "policy")
     moments = load_file(folder / "optimizer.safetensors")
     for name, p in trainable(policy.module).items():
@@ -149,9 +149,9 @@ def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, parts: 
             optimizer.state[p][key] = value if key == "step" else like(value, p)
     state_json: Mapping[str, Any] = json.loads((folder / "state.json").read_text("utf-8"))
     everything = {**load_file(folder / "components.safetensors"), **state_json["components"]}
-    for name, part in parts:
-        if isinstance(part, Stateful):
+    for name, component in components:
+        if isinstance(component, Stateful):
             prefix = f"{name}."
-            part.load_state_dict({k[len(prefix) :]: v for k, v in everything.items() if k.startswith(prefix)})
+            component.load_state_dict({k[len(prefix) :]: v for k, v in everything.items() if k.startswith(prefix)})
     best = load_file(folder / "best.safetensors")
     return Progress(step=int(state_json["step"]), best_value=state_json["best_value"], best=best)

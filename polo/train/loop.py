@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,15 @@ from polo.evaluate.significance import interval
 from polo.model.scoring import preference_accuracy, score_lists
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Policy, Ranked, Refresh
+from polo.protocols import AtZero, Policy, Ranked, Refresh, advice_of
 from polo.randomness import seed_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
 from polo.train.interrupt import Interrupt, Interrupted
-from polo.train.metrics import step_metrics
 from polo.train.monitor import Monitor
-from polo.train.step import Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Stepper
+from polo.train.step_metrics import step_metrics
 
 #: nats by which policy and reference may differ before the first step, where they are the same weights
 START_TOLERANCE = 0.05
@@ -46,6 +47,7 @@ class Job:
         log: receives each metric line.
         rewind: forgets the lines of a stage from a step on (-1: all of them); called before the first new one.
         resume_hint: how to go on after an interruption.
+        remedies: what is made against a collapse, as a warning names it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Job:
     log: Callable[[Mapping[str, Any]], None]
     rewind: Callable[[str, int], None]
     resume_hint: str
+    remedies: Sequence[str] = ()
 
 
 def steps_of(stage: Stage, rows: int) -> int:
@@ -110,14 +113,14 @@ def train(job: Job) -> None:
     parameters = list(trainable(policy.module).values())
     optimizer = torch.optim.AdamW(parameters, lr=stage.lr, weight_decay=stage.weight_decay)
     stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
-    monitor = Monitor(policy, job.objective, stepper, job.validation)
-    parts = [*job.objective.parts, ("monitor", monitor)]
+    monitor = Monitor(policy, job.objective, stepper, job.validation, job.remedies)
+    components = [*job.objective.components, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
     measured = validation_steps(stage, total)
     progress = checkpoint.Progress()
     found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
     if found is not None:
-        progress = checkpoint.load(found, policy, optimizer, parts)
+        progress = checkpoint.load(found, policy, optimizer, components)
         job.console.say(f"{job.name}: going on from step {progress.step:,} of {total:,}")
     job.rewind(job.name, progress.step if found is not None else -1)
     if progress.step == 0:
@@ -148,7 +151,7 @@ def train(job: Job) -> None:
             due = stage.checkpoint and progress.step % stage.checkpoint == 0 and progress.step < total
             stop = _agree(interrupt.requested, accelerator)
             if due or stop:
-                _save(job, optimizer, parts, progress)
+                _save(job, optimizer, components, progress)
             if stop:
                 raise Interrupted(
                     f"stopped after step {progress.step:,} of {total:,} of stage '{job.name}'; {job.resume_hint}"
@@ -179,13 +182,13 @@ def _agree(requested: bool, accelerator: Accelerator) -> bool:
 
 
 def _save(
-    job: Job, optimizer: torch.optim.Optimizer, parts: list[tuple[str, Any]], progress: checkpoint.Progress
+    job: Job, optimizer: torch.optim.Optimizer, components: list[tuple[str, Any]], progress: checkpoint.Progress
 ) -> None:
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
     place = job.checkpoints / f"{job.name}-{progress.step}"
     main = bool(job.accelerator.is_main_process)
-    checkpoint.save(place, job.policy, optimizer, parts, progress, writes=main)
+    checkpoint.save(place, job.policy, optimizer, components, progress, writes=main)
     job.accelerator.wait_for_everyone()
 
 
@@ -230,12 +233,12 @@ def _check_start(job: Job, stepper: Stepper) -> None:
     items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items.cpu()], dim=1).to(job.accelerator.device)
     ref = reference.score(rows, items)
     now = stepper.peek(rows, items)
-    worst = float((now - ref).abs().max())
+    worst, advice = float((now - ref).abs().max()), advice_of(job.policy, "start")
     if not worst <= max(START_TOLERANCE, reference.tolerance):
         raise PoloError(
             f"before the first step the policy and its reference are the same weights, yet differ by {worst:.3g} nats",
             where=f"stages.{job.name}",
-            fix="try policy.engine=naive, and report this",
+            fix=f"{advice}, and report this" if advice else "report this",
         )
     head = job.objective.loss
     if isinstance(head, AtZero):

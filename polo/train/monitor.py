@@ -8,7 +8,7 @@ take over the gradient). Knows scores and the objective; trains nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,8 @@ import torch
 from polo.data import FloatArray, IntArray, Rows
 from polo.protocols import Policy, Stateful
 from polo.scores import Scores
-from polo.train.step import Judged, Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Judged, Stepper
 
 #: validation rows that are watched; lists of 20 make 2,432 pairs of them
 ROWS: Final = 128
@@ -38,10 +39,14 @@ class Monitor:
         objective: the stage's sampler, beta, loss and reference.
         stepper: judges scores as in training.
         validation: rows with candidate lists; the first :data:`ROWS` are watched.
+        remedies: components that are made against a collapse, as a warning names them.
     """
 
-    def __init__(self, policy: Policy, objective: Objective, stepper: Stepper, validation: Rows) -> None:
+    def __init__(
+        self, policy: Policy, objective: Objective, stepper: Stepper, validation: Rows, remedies: Sequence[str] = ()
+    ) -> None:
         self._policy, self._objective, self._stepper = policy, objective, stepper
+        self._remedies = remedies
         self._rows = validation[:ROWS]
         # KTO's pairs come from other rows' prompts, which have not been scored here
         able = objective.sampler is not None and not objective.needs("mismatched")
@@ -67,13 +72,13 @@ class Monitor:
         bundle = self._bundle(scores[: len(self._rows)], truth[: len(self._rows)])
         leaf = bundle.policy.requires_grad_()
         # looking must not change what is trained, whatever a component does when it is called
-        states = [(part, part.state_dict()) for _, part in self._objective.parts if isinstance(part, Stateful)]
+        states = [(one, one.state_dict()) for _, one in self._objective.components if isinstance(one, Stateful)]
         with torch.enable_grad():
             one = self._stepper.judge(bundle, 0, progress)
             total = (one.loss * one.counted).sum()
             gradient = torch.autograd.grad(total, leaf)[0][:, 1:].abs() if total.requires_grad else torch.zeros(())
-        for part, state in states:
-            part.load_state_dict(state)
+        for component, state in states:
+            component.load_state_dict(state)
         return _figures(one, gradient)
 
     def _bundle(self, scores: FloatArray, truth: IntArray) -> Scores:
@@ -125,10 +130,11 @@ class Monitor:
         error = float(fall.std(ddof=1)) / math.sqrt(len(fall)) if len(fall) > 1 else math.inf
         if loss >= then or fall.mean() < max(FALL, ERRORS * error):
             return None
+        tips = ["lower the learning rate", "raise beta", *(f"train with {one}" for one in self._remedies)]
         return (
             f"preference optimisation collapse: since step {since:,} the loss fell from {then:.3f} to {loss:.3f} while "
             f"validation HR@1 fell from {best.mean():.3f} to {hits.mean():.3f}. Stop earlier (select: best_valid), "
-            "lower the learning rate, raise beta, or train on boundary negatives (sampler: boundary)"
+            f"{', '.join(tips[:-1])}, or {tips[-1]}"
         )
 
 

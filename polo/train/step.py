@@ -20,30 +20,11 @@ from polo.data import IntArray, Rows
 from polo.errors import PoloError
 from polo.model.passes import passes
 from polo.model.peeking import looking
-from polo.model.reference import Reference
 from polo.model.sharding import agreed, exchanging, whole
-from polo.protocols import Beta, Loss, Policy, Sampler
+from polo.protocols import AfterStep, BeforeStep, Policy
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """What a stage optimises: the three chosen components and the reference."""
-
-    loss: Loss
-    sampler: Sampler | None
-    beta: Beta | None
-    reference: Reference | None
-
-    @property
-    def parts(self) -> list[tuple[str, Any]]:
-        """The components by name, for checkpoints and the calls before and after a step."""
-        named = [("loss", self.loss), ("sampler", self.sampler), ("beta", self.beta)]
-        return [(name, part) for name, part in named if part is not None]
-
-    def needs(self, what: str) -> bool:
-        return any(what in getattr(part, "needs", ()) for _, part in self.parts)
+from polo.train.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -118,9 +99,9 @@ class Stepper:
             ratio = ratio - self._objective.reference.score(rows, other)
         return ratio[:, 0]
 
-    def _seed(self, step: int, part: int) -> None:
+    def _seed(self, step: int, number: int) -> None:
         """Dropout of this pass; the same when the pass is computed twice."""
-        torch.manual_seed(seed_of(*self._key, "dropout", step, self._accelerator.process_index, part))
+        torch.manual_seed(seed_of(*self._key, "dropout", step, self._accelerator.process_index, number))
 
     def judge(self, scores: Scores, epoch: int, progress: float) -> Judged:
         """Keep, beta and loss of scored rows."""
@@ -170,9 +151,9 @@ class Stepper:
         # the other row of a mismatched pair is the next one of the whole batch, whatever the number of processes
         partner = np.roll(rows.target, -1)[mine] if self._objective.needs("mismatched") else None
         own, drawn = rows[mine], draw[torch.from_numpy(mine)]
-        for _, part in self._objective.parts:
-            if before := getattr(part, "before_step", None):
-                before(step)
+        for _, component in self._objective.components:
+            if isinstance(component, BeforeStep):
+                component.before_step(step)
         groups = [] if idle else passes(self._policy.cost(own, 1 + drawn.items.shape[1]), self._budget)
         count = max(1, agreed(self._policy.module, len(groups)))
         if partner is not None or self._objective.needs("whole_batch"):
@@ -180,9 +161,9 @@ class Stepper:
         else:
             judged = self._row_wise(own, drawn, groups, count, step, epoch, progress)
         self._normalise(judged)
-        for _, part in self._objective.parts:
-            if after := getattr(part, "after_step", None):
-                after(step)
+        for _, component in self._objective.components:
+            if isinstance(component, AfterStep):
+                component.after_step(step)
         return judged
 
     def _row_wise(
@@ -190,13 +171,13 @@ class Stepper:
     ) -> list[Judged]:
         """Pass by pass; passes from ``len(groups)`` up to ``count`` only take part in those of other processes."""
         judged = []
-        for part in range(count):
-            index = groups[part] if part < len(groups) else np.zeros(1, dtype=np.int64)
+        for number in range(count):
+            index = groups[number] if number < len(groups) else np.zeros(1, dtype=np.int64)
             scores, items = self._bundle(rows[index], draw[torch.from_numpy(index)], None)
-            self._seed(step, part)
-            with self._sync(last=part == count - 1):
+            self._seed(step, number)
+            with self._sync(last=number == count - 1):
                 policy = self._policy.score(rows[index], items)
-                if part >= len(groups):
+                if number >= len(groups):
                     self._accelerator.backward(policy.sum() * 0.0)
                     continue
                 one = self.judge(replace(scores, policy=policy), epoch, progress)
@@ -225,8 +206,8 @@ class Stepper:
         fed = [*groups, *[np.zeros(1, dtype=np.int64)] * (count - len(groups))]
         scored: list[Tensor] = []
         with torch.set_grad_enabled(once):
-            for part, index in enumerate(fed):
-                self._seed(step, part)
+            for number, index in enumerate(fed):
+                self._seed(step, number)
                 scored.append(self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)]))
         if groups:
             leaf = torch.cat([s.detach() for s in scored[: len(groups)]])[torch.cat(places).argsort()]
@@ -236,13 +217,13 @@ class Stepper:
         everything, own = self._gathered(replace(blank, policy=leaf))
         one = self.judge(everything, epoch, progress)
         (gradient,) = torch.autograd.grad((one.loss * one.counted).sum(), leaf)
-        for part, index in enumerate(fed):
-            with self._sync(last=part == count - 1):
+        for number, index in enumerate(fed):
+            with self._sync(last=number == count - 1):
                 if not once:
-                    self._seed(step, part)
-                    scored[part] = self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)])
-                weight = gradient[places[part]] if part < len(groups) else torch.zeros_like(scored[part])
-                self._accelerator.backward((scored[part] * weight).sum() * self._accelerator.num_processes)
+                    self._seed(step, number)
+                    scored[number] = self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)])
+                weight = gradient[places[number]] if number < len(groups) else torch.zeros_like(scored[number])
+                self._accelerator.backward((scored[number] * weight).sum() * self._accelerator.num_processes)
         return [
             Judged(
                 one.scores.map(lambda t: t[own]), one.keep[own], one.beta[own], one.loss.detach()[own], one.counted[own]
@@ -250,15 +231,15 @@ class Stepper:
         ]
 
     def _gathered(self, local: Scores) -> tuple[Scores, slice]:
-        """The batch of all ranks, with gradient in this rank's part, and where that part stands."""
+        """The batch of all ranks, with gradient in this rank's rows, and where those stand."""
         if self._accelerator.num_processes == 1:
             return local, slice(0, len(local.rows))
-        parts: list[Scores] = gather_object([local.detach().map(lambda t: t.cpu())])
+        gathered: list[Scores] = gather_object([local.detach().map(lambda t: t.cpu())])
         rank = self._accelerator.process_index
-        start = sum(len(part.rows) for part in parts[:rank])
+        start = sum(len(one.rows) for one in gathered[:rank])
         device = local.policy.device
         everything = Scores.cat(
-            [local if r == rank else part.map(lambda t: t.to(device)) for r, part in enumerate(parts)]
+            [local if r == rank else one.map(lambda t: t.to(device)) for r, one in enumerate(gathered)]
         )
         return everything, slice(start, start + len(local.rows))
 

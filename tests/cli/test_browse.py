@@ -154,7 +154,7 @@ def test_show_prints_yaml_that_reads_back_with_origins(polo, tmp_path):
 @pytest.mark.parametrize(
     "thing",
     ["samplers", "betas", "losses", "evaluators", "baselines", "policies", "data", "bases", "scorers", "encoders",
-     "audits", "trackers", "launchers", "recipes", "plugins", "runs"],
+     "audits", "trackers", "recipes", "plugins", "runs"],
 )  # fmt: skip
 def test_ls_gives_objects_with_names(polo, tmp_path, monkeypatch, thing):
     monkeypatch.chdir(tmp_path)
@@ -284,7 +284,7 @@ def test_describe_shows_what_a_mapping_inside_an_option_holds(polo):
     _, out, _ = polo("describe", "loss/sum")
     rows = [" ".join(line.split()) for line in out.splitlines()]
     assert "of[].loss a loss required" in rows
-    assert "of[].weight a number > 0 1.0 factor of this part" in rows
+    assert "of[].weight a number > 0 1.0 factor of this term" in rows
     assert not any(row.startswith("of[].loss.") for row in rows), "a component's options are its own"
     (term,) = parse(out[out.index("\nloss:") :], "out").plain()["loss"]["of"]
     assert term["loss"]["use"] in [item["name"] for item in json.loads(polo("ls", "losses", "--json")[1])]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polo import Context, InputError, ItemTable, PoloError, Rows
-from polo.evaluate.recommend import asked, decode, match_titles, rank
+from polo.evaluate.recommend import asked, decode, decoder, match_titles, rank
 from polo.model.scoring import PolicyScorer, PolicyScorerOptions
 from tests.toy_policy import ToyPolicy
 
@@ -78,5 +78,6 @@ def test_decoding_without_an_answer_or_without_a_decoder_is_an_error() -> None:
     with pytest.raises(PoloError, match="wrote no candidate"):
         decode(Table(-1), ToyPolicy(), ROW, np.array([7, 5, 9]))
     scorer = PolicyScorer(PolicyScorerOptions(), Context(seed=0, cache=Path(), build=lambda choice: None))
-    with pytest.raises(InputError, match="does not decode"):
-        decode(scorer, ToyPolicy(), ROW, np.array([7, 5, 9]))
+    with pytest.raises(InputError, match=r"does not decode(.|\n)*drop --decode or choose --scorer other"):
+        decoder(scorer, ["other"])
+    assert decoder(table := Table(2), ["other"]) is table

@@ -19,10 +19,11 @@ from torch.multiprocessing.spawn import spawn
 
 from polo.model.passes import score_in_passes
 from polo.model.reference import Reference, ScoreCache
-from polo.model.sharding import agreed, blocks, clip, is_sharded, like, plain, spread, whole
+from polo.model.sharding import agreed, blocks, clip, is_sharded, like, spread, unsharded, whole
 from polo.model.weights import digest, restore, snapshot, trainable, under
 from polo.train import checkpoint
-from polo.train.step import Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Stepper
 from tests.toy_objective import Centred, FirstK, Pairs
 from tests.toy_policy import ToyPolicy, toy_rows
 
@@ -212,7 +213,7 @@ def test_each_process_holds_a_part_and_all_agree_on_the_largest_number(found: li
 def test_nothing_is_done_to_a_module_that_is_not_sharded() -> None:
     module = nn.Linear(2, 2)
     weight = module.weight
-    with plain(module):
+    with unsharded(module):
         assert module.weight is weight
     assert not is_sharded(module)
     assert agreed(module, 4) == 4

@@ -152,6 +152,16 @@ def test_conflicts_are_errors_at_use_and_both_stay_reachable(install, tmp_path):
     assert resolved.tree["stages"]["sft"]["loss"] == {"use": "polo-plugin-b/twin"}
 
 
+def test_components_are_found_by_a_tag_under_the_names_that_a_recipe_may_write(install):
+    ours = LOSS.format(name="twin").replace('build=":Mine"', 'build=":Mine", tags=("ours", "mine")')
+    install("polo-plugin-a", "aa_plugin", ours)
+    install("polo-plugin-b", "bb_plugin", LOSS.format(name="twin"))
+    install("polo-plugin-c", "cc_plugin", ours.replace("twin", "single"))
+    catalogue = load_plugins().catalogue
+    assert catalogue.tagged("loss", "ours") == ["single", "polo-plugin-a/twin"]
+    assert catalogue.tagged("loss", "our") == catalogue.tagged("beta", "ours") == []
+
+
 def test_a_local_plugin_cannot_shadow_polo_itself(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(LOSS.format(name="policy").replace("polo_loss_heads", "polo_scorers"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+import typing
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 import torch
 import transformers
 
-from polo import InputError
+from polo import Advises, InputError, Trouble
 from polo.protocols import ScoresMany
 from polo_causal_lm.engines.packed import Packed
 from polo_causal_lm.engines.split import Split
@@ -281,6 +283,14 @@ def test_rows_fit_if_the_prompt_and_the_longest_title_do(base: Path, tmp_path: P
     tight = policy(base, tmp_path, max_tokens=int(np.median(need)))
     assert tight.fits(rows).tolist() == (need <= int(np.median(need))).tolist()
     assert policy(base, tmp_path, max_tokens=100_000).max_tokens == 256, "never beyond what the model has positions for"
+
+
+def test_it_says_which_of_its_options_mend_what(base: Path, tmp_path: Path) -> None:
+    made = policy(base, tmp_path)
+    assert isinstance(made, Advises)
+    named = {trouble: re.findall(r"policy\.(\w+)", made.advice(trouble)) for trouble in typing.get_args(Trouble)}
+    assert named == {"start": ["engine"], "fit": ["max_tokens"]}
+    assert {name for names in named.values() for name in names} <= {field.name for field in fields(CausalLMOptions)}
 
 
 def test_cost_is_the_flat_tokens_of_the_layout(base: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Rows, Scores
-from polo.train.step import Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Stepper
 from polo_causal_lm.options import CausalLMOptions, LoraOptions
 from polo_causal_lm.policy import CausalLM
 from tests.polo_causal_lm.world import context, keep_float64, save_base, toy_rows, toy_splits

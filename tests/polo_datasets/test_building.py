@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polo import InputError, ItemTable, Sequences, Splits
-from polo_datasets.building import Parts, by_user, finish, first_occurrences, leave_last_out, sequences_of
+from polo_datasets.building import Divided, by_user, finish, first_occurrences, leave_last_out, sequences_of
 
 LISTS = st.lists(st.lists(st.integers(0, 19), unique=True, min_size=1, max_size=12), min_size=1, max_size=8)
 
@@ -27,7 +27,7 @@ def told(rows: object) -> set[tuple[int, tuple[int, ...], int]]:
 def test_leave_last_out_takes_the_last_two_of_each_user_who_has_enough(
     lists: list[list[int]], history: int, least: int
 ) -> None:
-    parts = leave_last_out(sequences(lists), history, least)
+    divided = leave_last_out(sequences(lists), history, least)
     train, valid, test = set(), set(), set()
     for s, items in enumerate(lists):
         end = len(items)
@@ -36,23 +36,24 @@ def test_leave_last_out_takes_the_last_two_of_each_user_who_has_enough(
             valid.add((10 + s, tuple(items[max(0, end - history) : end]), items[end]))
             test.add((10 + s, tuple(items[max(0, end + 1 - history) : end + 1]), items[end + 1]))
         train |= {(10 + s, tuple(items[max(0, t - history) : t]), items[t]) for t in range(least, end)}
-    assert (told(parts.train), told(parts.valid), told(parts.test)) == (train, valid, test)
-    known = set(zip(*(c.tolist() for c in parts.known_train), strict=True))
+    assert (told(divided.train), told(divided.valid), told(divided.test)) == (train, valid, test)
+    known = set(zip(*(c.tolist() for c in divided.known_train), strict=True))
     held = {(user, target) for user, _, target in valid | test}
     everything = {(10 + s, item) for s, items in enumerate(lists) for item in items}
     assert known == everything - held
-    assert set(zip(*(c.tolist() for c in parts.known_all), strict=True)) == everything
+    assert set(zip(*(c.tolist() for c in divided.known_all), strict=True)) == everything
 
 
 @given(st.lists(st.lists(st.integers(0, 19), unique=True, min_size=4, max_size=8), min_size=10, max_size=40))
 def test_by_user_puts_each_user_in_one_split_eight_to_one_to_one(lists: list[list[int]]) -> None:
-    parts = by_user(sequences(lists), 10, 3, seed=0)
-    groups = [set(rows.user.tolist()) for rows in (parts.train, parts.valid, parts.test)]
+    divided = by_user(sequences(lists), 10, 3, seed=0)
+    groups = [set(rows.user.tolist()) for rows in (divided.train, divided.valid, divided.test)]
     assert not groups[0] & groups[1]
     assert not (groups[0] | groups[1]) & groups[2]
     assert [len(g) for g in groups[1:]] == [round(len(lists) / 10)] * 2
-    assert set(parts.sequences.user.tolist()) == groups[0]
-    assert sum(len(rows) for rows in (parts.train, parts.valid, parts.test)) == sum(len(items) - 3 for items in lists)
+    assert set(divided.sequences.user.tolist()) == groups[0]
+    rows = (divided.train, divided.valid, divided.test)
+    assert sum(len(split) for split in rows) == sum(len(items) - 3 for items in lists)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30))
@@ -65,9 +66,9 @@ def test_only_the_first_of_each_user_and_item_stays_and_in_order(events: list[tu
         assert made[s].tolist() == [i for u, i in dict.fromkeys(events) if u == who]
 
 
-def finished(parts: Parts, titles: list[str]) -> Splits:
+def finished(divided: Divided, titles: list[str]) -> Splits:
     items = ItemTable(titles, [str(i) for i in range(len(titles))])
-    return finish(parts, name="toy", form="f", items=items, licence="", notes={"none": 0}, where="here")
+    return finish(divided, name="toy", form="f", items=items, licence="", notes={"none": 0}, where="here")
 
 
 TITLES = [f"t{i}" for i in range(20)]
@@ -81,18 +82,18 @@ def test_rows_are_numbered_over_all_splits_and_notes_of_zero_are_left_out() -> N
 
 
 def test_the_fingerprint_changes_with_any_row_title_or_split() -> None:
-    parts = leave_last_out(sequences(LONG), 3, 1)
+    divided = leave_last_out(sequences(LONG), 3, 1)
     changed = [[0, 1, 2, 3, 4, 8], LONG[1]]
     variants = [
-        finished(parts, TITLES),
-        finished(parts, ["other", *TITLES[1:]]),
+        finished(divided, TITLES),
+        finished(divided, ["other", *TITLES[1:]]),
         finished(leave_last_out(sequences(changed), 3, 1), TITLES),
         finished(leave_last_out(sequences(LONG), 4, 1), TITLES),
-        finished(replace(parts, valid=parts.test, test=parts.valid), TITLES),
-        finished(replace(parts, known_all=parts.known_train), TITLES),
+        finished(replace(divided, valid=divided.test, test=divided.valid), TITLES),
+        finished(replace(divided, known_all=divided.known_train), TITLES),
     ]
     assert len({splits.fingerprint for splits in variants}) == len(variants)
-    assert finished(parts, TITLES).fingerprint == variants[0].fingerprint
+    assert finished(divided, TITLES).fingerprint == variants[0].fingerprint
 
 
 def test_a_split_without_rows_is_an_error() -> None:

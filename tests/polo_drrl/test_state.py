@@ -19,7 +19,8 @@ from polo.model.sharding import spread
 from polo.model.weights import digest, snapshot
 from polo.testing import context, small_splits
 from polo.train.loop import train
-from polo.train.step import Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Stepper
 from tests.contracts.components import make
 from tests.toy_objective import FirstK
 from tests.toy_policy import ToyPolicy, toy_rows

@@ -31,6 +31,12 @@ def test_every_sampler_has_a_case() -> None:
     assert {"popularity", "in_batch"} <= {name for name, _ in CASES}
 
 
+def test_samplers_that_give_it_of_their_own_say_so_in_their_declaration() -> None:
+    """By the tag an error finds what to draw with."""
+    own = {name for name, component in SAMPLERS.items() if "wrapper" not in component.tags}
+    assert {name for name, _ in CASES} & own == {name for name in SAMPLERS if "log_q" in SAMPLERS[name].tags}
+
+
 @pytest.mark.parametrize("lists", [None, 12])
 @pytest.mark.parametrize("batch", [3, 16])
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: str(v))

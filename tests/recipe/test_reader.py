@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from polo.errors import InputError, RecipeError
-from polo.recipe.dump import canonical, dump, fingerprint
+from polo.recipe.dump import dump
 from polo.recipe.reader import MAX_BYTES, MAX_DEPTH, parse, read_file, scalar
-from tests.recipe.texts import SCALARS, TREES, YAMLISH
+from tests.recipe.texts import TREES, YAMLISH
 from tests.toys import refusal
 
 
@@ -34,12 +36,7 @@ def test_law_dumped_data_reads_back_to_itself(tree):
     assume("${" not in dump(tree))  # the only text that cannot be written
     read = parse(dump(tree), "r.yaml").plain()
     assert read == tree
-    assert canonical(read) == canonical(tree)  # 1 and 1.0 are told apart
-
-
-@given(st.dictionaries(st.text(), SCALARS, max_size=5))
-def test_law_fingerprints_do_not_depend_on_the_order_of_keys(tree):
-    assert fingerprint(tree) == fingerprint(dict(reversed(tree.items())))
+    assert json.dumps(read) == json.dumps(tree)  # 1 and 1.0 are told apart
 
 
 @pytest.mark.parametrize(

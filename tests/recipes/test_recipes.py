@@ -65,7 +65,7 @@ def test_a_recipe_validates_and_is_called_like_its_file(path: Path, profile: str
 def test_sampler_beta_loss_policy_and_reference_of_a_recipe_fit_together(path: Path, profile: str) -> None:
     resolved = resolve(path, profile, *SMALL)
     ready = Run(named(resolved), PLUGINS).prepare()
-    assert ready.heads["prefer"].needs_reference == (resolved.recipe.reference != "none")
+    assert ready.objectives["prefer"].needs("reference") == (resolved.recipe.reference != "none")
     assert all(len(rows) for rows in ready.train.values())
 
 

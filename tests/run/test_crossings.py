@@ -28,8 +28,9 @@ from polo.protocols import Refresh, TopItems, gives_of, needs_of
 from polo.recipe import load
 from polo.recipe.fields import fields_of, ref_kind
 from polo.recipe.model import Stage
-from polo.run.compose import Composer, Heads
-from polo.train.step import Objective, Stepper
+from polo.run.compose import Composer
+from polo.train.objective import Objective
+from polo.train.step import Stepper
 from polo_preference.options.losses import SumOptions, Term
 
 RECIPE = """\
@@ -52,8 +53,8 @@ ROWS = 6
 def choice(plugins: Plugins, kind: str, name: str) -> Choice:
     """The component with its defaults; a sampler that wraps another wraps `uniform`."""
     if (kind, name) == ("loss", "sum"):
-        parts = tuple(Term(loss=choice(plugins, "loss", part)) for part in ("dmpo", "bpr"))
-        return Choice(kind, name, SumOptions(of=parts))
+        terms = tuple(Term(loss=choice(plugins, "loss", head)) for head in ("dmpo", "bpr"))
+        return Choice(kind, name, SumOptions(of=terms))
     options = plugins.catalogue.find(kind, name).load_options()
     if options is None:
         return Choice(kind, name)
@@ -81,20 +82,19 @@ class World:
     def all(self, kind: str) -> dict[str, Choice]:
         return {name: choice(self.plugins, kind, name) for name in self.plugins.catalogue.names(kind)}
 
-    def heads(self, stage: Stage) -> Heads:
+    def objective(self, stage: Stage) -> Objective:
         one = copy.copy(self.composer)
         one._resolved = replace(self.resolved, recipe=replace(self.resolved.recipe, stages={"prefer": stage}))
-        return one.heads()["prefer"]
+        return one.objectives()["prefer"]
 
-    def step(self, heads: Heads) -> float:
+    def step(self, objective: Objective) -> float:
         """Norm of the gradient of one step; the step itself refuses a loss that is not finite."""
         reference = None
-        if heads.needs_reference:
+        if objective.needs("reference"):
             reference = Reference(self.policy, self.frozen, ScoreCache(None, {}, print), 10**6)
-        objective = Objective(loss=heads.loss, sampler=heads.sampler, beta=heads.beta, reference=reference)
-        stepper = Stepper(self.policy, objective, self.accelerator, 10**6, (0, "prefer"))
-        if isinstance(heads.sampler, Refresh):
-            heads.sampler.refresh(0, self.rows, stepper.peek)
+        stepper = Stepper(self.policy, replace(objective, reference=reference), self.accelerator, 10**6, (0, "prefer"))
+        if isinstance(objective.sampler, Refresh):
+            objective.sampler.refresh(0, self.rows, stepper.peek)
         judged = stepper.backward(self.rows, 0, 0, 0.5)
         assert all(bool(one.loss.isfinite().all()) for one in judged)
         gradient = torch.cat([p.grad.flatten() for p in self.policy.module.parameters() if p.grad is not None])
@@ -103,13 +103,12 @@ class World:
         return float(gradient.norm())
 
 
-def excluded(world: World, heads: Heads) -> bool:
+def excluded(world: World, objective: Objective) -> bool:
     """Whether what the components declare rules the combination out."""
-    parts = [part for part in (heads.loss, heads.sampler, heads.beta) if part is not None]
-    needs = frozenset().union(*(needs_of(part) for part in parts))
+    needs = frozenset().union(*(needs_of(component) for _, component in objective.components))
     return (
-        ("negatives" in needs and heads.sampler is None)
-        or ("log_q" in needs and heads.sampler is not None and "log_q" not in gives_of(heads.sampler))
+        ("negatives" in needs and objective.sampler is None)
+        or ("log_q" in needs and objective.sampler is not None and "log_q" not in gives_of(objective.sampler))
         or ("reference" in needs and world.resolved.recipe.reference == "none")
         or ("logprob" in needs and world.policy.unit == "similarity")
         or ("top_items" in needs and not isinstance(world.policy, TopItems))
@@ -144,19 +143,19 @@ def test_every_combination_runs_or_is_refused_by_name(tmp_path: Path, policy: st
     for sampler, beta, loss in combinations(world, whole):
         stage = Stage(loss=loss, sampler=sampler, beta=beta, steps=1, lr=1.0)
         told = f"sampler {sampler and sampler.name}, beta {beta and beta.name}, loss {loss.name}"
-        parts: dict[str, Any] = {"sampler": sampler, "beta": beta, "loss": loss}
-        built = {kind: None if c is None else world.composer.build(c) for kind, c in parts.items()}
-        if excluded(world, Heads(**built)):
+        chosen: dict[str, Any] = {"sampler": sampler, "beta": beta, "loss": loss}
+        built = {kind: None if c is None else world.composer.build(c) for kind, c in chosen.items()}
+        if excluded(world, Objective(**built)):
             with pytest.raises(RecipeError) as refusal:
-                world.heads(stage)
+                world.objective(stage)
             for problem in refusal.value.problems:
                 said = REFUSAL.match(problem.what)
                 assert said, f"{told}: names no two sides: {problem.what}"
-                assert parts[said["kind"]].name == said["name"], f"{told}: blames {said['name']}"
+                assert chosen[said["kind"]].name == said["name"], f"{told}: blames {said['name']}"
                 assert problem.fix
             outcomes["refused"] += 1
         else:
-            assert world.step(world.heads(stage)) > 0, f"{told}: no gradient"
+            assert world.step(world.objective(stage)) > 0, f"{told}: no gradient"
             outcomes["ran"] += 1
     assert outcomes["ran"] > 0
     assert outcomes["refused"] > 0

@@ -16,7 +16,7 @@ from polo.context import Choice
 from polo.recipe.model import Stage
 from polo.store.runfolder import RunFolder
 from polo.train.loop import Job
-from polo.train.step import Objective
+from polo.train.objective import Objective
 from tests.toy_objective import FirstK, Pairs
 from tests.toy_policy import ToyPolicy, toy_rows
 

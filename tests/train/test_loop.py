@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polo.errors import PoloError
+from polo.model.reference import Reference, ScoreCache
 from polo.model.weights import digest, snapshot
 from polo.recipe.model import Validate
 from polo.train import checkpoint
 from polo.train.interrupt import Interrupted
 from polo.train.loop import Job, learning_rate, steps_of, train
 from tests.toy_objective import FirstK, Pairs
+from tests.toy_policy import ToyPolicy
 from tests.train.jobs import Crash, job, stage_of
 
 
@@ -190,3 +192,17 @@ def test_a_sampler_is_refreshed_before_every_epoch_and_not_in_the_middle_of_one(
     again = Refreshed()
     train(replace(second, objective=replace(second.objective, sampler=again)))
     assert again.epochs == [3]
+
+
+@pytest.mark.parametrize(("advice", "fix"), [(None, "report this"), ("try this", "try this, and report this")])
+def test_a_start_that_is_not_the_reference_is_refused_with_what_the_policy_advises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, advice: str | None, fix: str
+) -> None:
+    one, _ = job(tmp_path, stage_of())
+    if advice is not None:
+        monkeypatch.setattr(ToyPolicy, "advice", lambda self, trouble: advice, raising=False)
+    frozen = {name: value + 1.0 for name, value in snapshot(one.policy.module).items()}
+    reference = Reference(one.policy, frozen, ScoreCache(None, {}, print), 1000)
+    with pytest.raises(PoloError, match="the policy and its reference are the same weights, yet differ") as caught:
+        train(replace(one, starts_at_reference=True, objective=replace(one.objective, reference=reference)))
+    assert caught.value.fix == fix

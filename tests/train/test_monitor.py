@@ -14,7 +14,8 @@ from torch import Tensor
 
 from polo.protocols import Ranked
 from polo.train.monitor import Monitor
-from polo.train.step import Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Stepper
 from tests.toy_objective import FirstK
 from tests.toy_policy import ToyPolicy, toy_rows
 from tests.train.jobs import Remembering
@@ -30,11 +31,11 @@ class Logistic:
         return torch.where(keep, each, 0.0).sum(dim=1)
 
 
-def monitor(loss: Any) -> tuple[Monitor, Any]:
+def monitor(loss: Any, remedies: Sequence[str] = ()) -> tuple[Monitor, Any]:
     policy, rows = ToyPolicy(), toy_rows(12, candidates=6)
     objective = Objective(loss=loss, sampler=FirstK(), beta=None, reference=None)
     stepper = Stepper(policy, objective, Accelerator(cpu=True), 1000, (0, "prefer"))
-    return Monitor(policy, objective, stepper, rows), rows
+    return Monitor(policy, objective, stepper, rows, remedies), rows
 
 
 @settings(max_examples=20)
@@ -80,6 +81,22 @@ def test_it_warns_where_the_loss_falls_while_hits_fall(hits: np.ndarray, loss: f
     said = watch.collapse(10, hits, loss)
     assert (said is not None) == warned
     assert [words in (said or "") for words in ("preference optimisation collapse", "0.600 to 0.300")] == [warned] * 2
+
+
+@pytest.mark.parametrize(
+    ("remedies", "ending"),
+    [
+        ([], "lower the learning rate, or raise beta"),
+        (
+            ["sampler: a", "beta: b"],
+            "lower the learning rate, raise beta, train with sampler: a, or train with beta: b",
+        ),
+    ],
+)
+def test_the_warning_says_what_components_are_made_against_it(remedies: list[str], ending: str) -> None:
+    watch, _ = monitor(Logistic(), remedies)
+    watch.collapse(0, HITS, 0.7)
+    assert (watch.collapse(10, np.repeat([1.0, 0.0], [30, 70]), 0.2) or "").endswith(ending)
 
 
 def test_a_stage_that_only_wavers_is_seldom_called_a_collapse() -> None:

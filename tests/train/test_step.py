@@ -17,7 +17,8 @@ from polo.model.reference import Reference, ScoreCache
 from polo.model.weights import snapshot
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Scores
-from polo.train.step import Objective, Stepper
+from polo.train.objective import Objective
+from polo.train.step import Stepper
 from tests.toy_objective import Centred, FirstK, Pairs
 from tests.toy_policy import ToyPolicy, toy_rows
 

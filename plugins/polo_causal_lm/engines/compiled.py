@@ -41,8 +41,8 @@ class Compiled:
         own = {layer: vars(layer).pop("forward", None) for layer in self._lm.get_decoder().layers}
         try:
             for layer, forward in own.items():
-                plain = type(layer).forward if forward is None else forward.__func__
-                layer.forward = types.MethodType(self._swapped(plain), layer)
+                eager = type(layer).forward if forward is None else forward.__func__
+                layer.forward = types.MethodType(self._swapped(eager), layer)
             yield
         finally:
             for layer, forward in own.items():
@@ -50,17 +50,17 @@ class Compiled:
                 if forward is not None:
                     layer.forward = forward
 
-    def _swapped(self, plain: Forward) -> Forward:
-        if plain not in self._made:
-            compiled = torch.compile(plain, dynamic=True, backend=self._backend)
+    def _swapped(self, eager: Forward) -> Forward:
+        if eager not in self._made:
+            compiled = torch.compile(eager, dynamic=True, backend=self._backend)
 
             def forward(layer: Any, *args: Any, polo_attention: FlatAttention | None = None, **kwargs: Any) -> Any:
                 if polo_attention is None:
-                    return plain(layer, *args, **kwargs)
+                    return eager(layer, *args, **kwargs)
                 return compiled(layer, *args, polo_attention=_Outside(polo_attention, self._attend), **kwargs)
 
-            self._made[plain] = forward
-        return self._made[plain]
+            self._made[eager] = forward
+        return self._made[eager]
 
 
 class _Outside:

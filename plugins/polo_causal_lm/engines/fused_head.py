@@ -37,7 +37,7 @@ class _Expected(torch.autograd.Function):
         keep = ctx.needs_input_grad[0]
         expected = torch.empty_like(states) if keep else None
         step = rows_at_once(weight)
-        parts = []
+        found = []
         for c, start in enumerate(range(0, len(states), step)):
             rows = states[start : start + step]
             inside, picked = state[edges[c] : edges[c + 1]] - start, token[edges[c] : edges[c + 1]]
@@ -45,11 +45,11 @@ class _Expected(torch.autograd.Function):
             top = z.amax(-1, keepdim=True)
             chosen = z[inside, picked]
             total = z.sub_(top).exp_().sum(-1, keepdim=True)
-            parts.append(chosen - (top + total.log())[inside, 0])
+            found.append(chosen - (top + total.log())[inside, 0])
             if expected is not None:
                 z[inside, picked] = 0
                 torch.mm(z, weight, out=expected[start : start + step]).div_(total)
-        logps = torch.cat(parts)
+        logps = torch.cat(found)
         if expected is not None:
             ctx.save_for_backward(weight[token], expected, logps, state, distinct)
         return logps

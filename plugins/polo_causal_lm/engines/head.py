@@ -71,7 +71,7 @@ def head_logps(model: nn.Module, states: Float[Tensor, "tokens h"], scored: Scor
     head, cap = lm.get_output_embeddings(), getattr(lm.config, "final_logit_softcapping", None)
     scale = logit_scale(lm.config)
 
-    def part(rows: Tensor, state: Tensor, token: Tensor) -> Tensor:
+    def score(rows: Tensor, state: Tensor, token: Tensor) -> Tensor:
         logits = head(rows)
         if cap is not None:
             logits = torch.tanh(logits / cap) * cap
@@ -84,9 +84,9 @@ def head_logps(model: nn.Module, states: Float[Tensor, "tokens h"], scored: Scor
     if cap is None and _frozen_linear(head, rows):
         logps = expected_logps(rows, head.weight, head.bias, scored.state, scored.token, scored.distinct)
     elif len(rows) <= CHUNK:
-        logps = part(rows, scored.state, scored.token)
+        logps = score(rows, scored.state, scored.token)
     else:
-        logps = _chunked(part, rows, scored)
+        logps = _chunked(score, rows, scored)
     return sum_slots(logps, scored.slots)
 
 
@@ -96,7 +96,7 @@ def logit_scale(config: Any) -> float:
 
 
 def _frozen_linear(head: Any, rows: Tensor) -> bool:
-    """Whether :func:`expected_logps` does for this head: a plain frozen matrix in the type of the states, unwatched."""
+    """Whether :func:`expected_logps` does for this head: a frozen matrix in the type of the states, unwatched."""
     if type(head) is not nn.Linear or head._forward_pre_hooks or head._forward_hooks:  # noqa: SLF001
         return False
     trained = head.weight.requires_grad or (head.bias is not None and head.bias.requires_grad)
@@ -104,16 +104,16 @@ def _frozen_linear(head: Any, rows: Tensor) -> bool:
     return exact and not trained and not torch.is_autocast_enabled(rows.device.type)
 
 
-def _chunked(part: Any, rows: Tensor, scored: Scored) -> Tensor:
+def _chunked(score: Any, rows: Tensor, scored: Scored) -> Tensor:
     # `state` ascends, so the scored tokens of a chunk of rows are a slice too.
     starts = torch.arange(0, len(rows) + CHUNK, CHUNK, device=rows.device)
     edges = torch.searchsorted(scored.state, starts).tolist()
-    parts = []
+    found = []
     for c, (low, high) in enumerate(itertools.pairwise(edges)):
         chunk = rows[c * CHUNK : (c + 1) * CHUNK]
         inside = scored.state[low:high] - c * CHUNK
-        parts.append(checkpoint(part, chunk, inside, scored.token[low:high], use_reentrant=False))
-    return torch.cat(parts)
+        found.append(checkpoint(score, chunk, inside, scored.token[low:high], use_reentrant=False))
+    return torch.cat(found)
 
 
 def sum_slots(logps: Float[Tensor, " m"], slots: Int[Tensor, "b n length"]) -> Float[Tensor, "b n"]:

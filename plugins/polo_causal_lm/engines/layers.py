@@ -105,8 +105,8 @@ def shorten_layers(lm: Any) -> None:
     layers = list(getattr(lm.get_decoder(), "layers", ()))
     family = type(layers[-1]).__name__.removesuffix("DecoderLayer") if layers else ""
     attentions: list[Any] = [getattr(layer, "self_attn", None) for layer in layers]
-    if family not in KNOWN or any(type(part).__name__ != f"{family}Attention" for part in attentions):
+    if family not in KNOWN or any(type(attention).__name__ != f"{family}Attention" for attention in attentions):
         return
-    for part in attentions:
-        shorten(part, attention_forward)
+    for attention in attentions:
+        shorten(attention, attention_forward)
     shorten(layers[-1], last_forward)

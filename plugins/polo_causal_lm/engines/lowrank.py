@@ -1,4 +1,4 @@
-"""A linear layer with a LoRA adapter as one operation. Knows peft's plain LoRA on ``nn.Linear``; leaves all else alone.
+"""A linear layer with a LoRA adapter as one operation. Knows peft's LoRA on ``nn.Linear``; leaves all else alone.
 
     y = x W^T + c + s (x A^T) B^T          W, c frozen; s = alpha / r
 
@@ -59,8 +59,8 @@ class _LowRank(torch.autograd.Function):
 
 @shorter
 def low_rank_forward(self: LoraLinear, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """Forward of a peft LoRA layer: one operation where nothing but plain LoRA is asked for, else as peft does it."""
-    name = _plain(self, x) if not args and not kwargs else None
+    """Forward of a peft LoRA layer: one operation where nothing but LoRA itself is asked for, else as peft does it."""
+    name = _only_adapter(self, x) if not args and not kwargs else None
     if name is None:
         return type(self).forward(self, x, *args, **kwargs)
     base, a, b = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
@@ -71,7 +71,7 @@ def low_rank_forward(self: LoraLinear, x: Tensor, *args: Any, **kwargs: Any) -> 
     return y.view(*x.shape[:-1], -1)
 
 
-def _plain(layer: LoraLinear, x: Tensor) -> str | None:
+def _only_adapter(layer: LoraLinear, x: Tensor) -> str | None:
     """The name of the only active adapter, if this call is nothing but frozen weight plus low rank in one type."""
     if layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1:
         return None
@@ -79,7 +79,7 @@ def _plain(layer: LoraLinear, x: Tensor) -> str | None:
     if name not in layer.lora_A or name in layer.lora_variant or torch.is_autocast_enabled(x.device.type):
         return None
     base, a, b = layer.base_layer, layer.lora_A[name], layer.lora_B[name]
-    if any(type(part) is not nn.Linear or part._forward_pre_hooks or part._forward_hooks for part in (base, a, b)):  # noqa: SLF001
+    if any(type(one) is not nn.Linear or one._forward_pre_hooks or one._forward_hooks for one in (base, a, b)):  # noqa: SLF001
         return None  # quantised layers, wrapped ones, and those that somebody watches
     frozen = not base.weight.requires_grad and (base.bias is None or not base.bias.requires_grad)
     alike = x.dtype == base.weight.dtype == a.weight.dtype == b.weight.dtype
@@ -87,7 +87,7 @@ def _plain(layer: LoraLinear, x: Tensor) -> str | None:
 
 
 def join_adapters(model: nn.Module) -> None:
-    """Gives every plain LoRA layer of ``model`` the forward above. May be called again."""
-    for part in model.modules():
-        if type(part) is LoraLinear:
-            shorten(part, low_rank_forward)
+    """Gives every LoRA layer of ``model`` the forward above. May be called again."""
+    for module in model.modules():
+        if type(module) is LoraLinear:
+            shorten(module, low_rank_forward)

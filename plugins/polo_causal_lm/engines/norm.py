@@ -40,8 +40,8 @@ class _Norm(torch.autograd.Function):
 @shorter
 def norm_forward(self: Any, hidden_states: Tensor) -> Tensor:
     """Forward of an RMSNorm layer; float32 only, else as transformers does it."""
-    plain = hidden_states.dtype == torch.float32 == self.weight.dtype and not self.weight.requires_grad
-    if not plain:
+    covered = hidden_states.dtype == torch.float32 == self.weight.dtype and not self.weight.requires_grad
+    if not covered:
         return type(self).forward(self, hidden_states)  # type: ignore[no-any-return]
     out: Tensor = _Norm.apply(hidden_states, self.weight, self.variance_epsilon)  # type: ignore[no-untyped-call]
     return out
@@ -49,6 +49,6 @@ def norm_forward(self: Any, hidden_states: Tensor) -> Tensor:
 
 def join_norms(model: nn.Module) -> None:
     """Gives every RMSNorm layer of a known class the forward above. May be called again."""
-    for part in model.modules():
-        if type(part).__name__ in KNOWN:
-            shorten(part, norm_forward)
+    for module in model.modules():
+        if type(module).__name__ in KNOWN:
+            shorten(module, norm_forward)

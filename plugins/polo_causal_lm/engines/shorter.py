@@ -19,23 +19,23 @@ def shorter(forward: Forward) -> Forward:
     return forward
 
 
-def shorten(part: nn.Module, forward: Callable[..., Any]) -> None:
-    """``part`` computes with ``forward`` from now on, unless somebody has given it a forward of its own.
+def shorten(module: nn.Module, forward: Callable[..., Any]) -> None:
+    """``module`` computes with ``forward`` from now on, unless somebody has given it a forward of its own.
 
     The forward is bound to the module, so a deep copy of the module is bound to the copy.
     """
-    if "forward" not in vars(part):
-        part.forward = types.MethodType(forward, part)
+    if "forward" not in vars(module):
+        module.forward = types.MethodType(forward, module)
 
 
-def is_shortened(part: nn.Module) -> bool:
-    """Whether ``part`` computes with a forward that :func:`shorten` put there."""
-    return getattr(getattr(vars(part).get("forward"), "__func__", None), _MARK, False)
+def is_shortened(module: nn.Module) -> bool:
+    """Whether ``module`` computes with a forward that :func:`shorten` put there."""
+    return getattr(getattr(vars(module).get("forward"), "__func__", None), _MARK, False)
 
 
 def restore(model: nn.Module) -> dict[nn.Module, Any]:
     """Gives all modules of ``model`` their own forward back; returns what was taken out."""
-    return {part: vars(part).pop("forward") for part in model.modules() if is_shortened(part)}
+    return {module: vars(module).pop("forward") for module in model.modules() if is_shortened(module)}
 
 
 @contextmanager
@@ -56,5 +56,5 @@ def own_forwards(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for part, forward in taken.items():
-            part.forward = forward
+        for module, forward in taken.items():
+            module.forward = forward

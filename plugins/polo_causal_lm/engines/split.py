@@ -5,7 +5,7 @@
 Every linear layer sees one dense matrix. Inside attention, a prompt's queries meet the prompt's keys on the causal
 kernel without a mask, and its titles' queries meet prompt and titles under a small mask. The function is registered
 with transformers' public attention interface and reads the layout from a forward argument; a forward without that
-argument is plain ``sdpa``, so generation and the naive form work on the same model.
+argument is ``sdpa``, so generation and the naive form work on the same model.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Split:
         self.attend = attend
 
     def layout(self, encoded: Encoded, device: torch.device) -> Layout:
-        parts = [part for row in zip(encoded.prompts, encoded.titles, strict=True) for part in _fed(*row)]
-        lengths = np.array([len(part) for part in parts]).reshape(len(encoded), -1)  # prompt, title 0, title 1, ...
+        pieces = [piece for row in zip(encoded.prompts, encoded.titles, strict=True) for piece in _fed(*row)]
+        lengths = np.array([len(piece) for piece in pieces]).reshape(len(encoded), -1)  # prompt, title 0, title 1, ...
         prompts, ends = lengths[:, 0], np.cumsum(lengths.sum(1))
         spans = [
             Span(int(end - row.sum()), int(end - row[1:].sum()), int(end), row[1:])
@@ -58,7 +58,7 @@ class Split:
             [np.zeros_like(prompts)[:, None], np.repeat(prompts[:, None], lengths.shape[1] - 1, 1)], 1
         )
         shift = begins.reshape(-1) - (np.cumsum(lengths) - lengths.reshape(-1))
-        ids = np.concatenate(parts)
+        ids = np.concatenate(pieces)
         positions = np.arange(len(ids)) + np.repeat(shift, lengths.reshape(-1))
         flat, where = (torch.from_numpy(x)[None].to(device) for x in (ids, positions))
         # Any 4-D mask is handed through as it is; the attention function does not read it. Without one, transformers

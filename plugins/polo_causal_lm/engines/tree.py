@@ -19,7 +19,7 @@ from torch import Tensor
 
 from polo import IntArray
 from polo_causal_lm.engines.base import Layout, Scored
-from polo_causal_lm.engines.tree_attention import Memory, Part, TreeAttention
+from polo_causal_lm.engines.tree_attention import Memory, Segment, TreeAttention
 from polo_causal_lm.engines.trie import Branch, Trie
 from polo_causal_lm.text import Encoded
 
@@ -42,14 +42,14 @@ def tree_passes(encoded: Encoded, budget: int, device: torch.device) -> Iterator
         budget: tokens of a pass. A prompt that fills more than half of it goes beyond it.
         device: where tensors are put.
     """
-    waiting: list[tuple[int, Part]] = []
+    waiting: list[tuple[int, Segment]] = []
     spent = 0
-    for row, part in _parts(encoded, budget):
-        size = len(part.branch) + (part.prompt if part.fresh else 0)
+    for row, segment in _segments(encoded, budget):
+        size = len(segment.branch) + (segment.prompt if segment.fresh else 0)
         if waiting and spent + size > budget:
             yield _pass(encoded, waiting, device)
             waiting, spent = [], 0
-        waiting.append((row, part))
+        waiting.append((row, segment))
         spent += size
     if waiting:
         yield _pass(encoded, waiting, device)
@@ -79,7 +79,7 @@ def tree_scores(
     return found
 
 
-def _parts(encoded: Encoded, budget: int) -> Iterator[tuple[int, Part]]:
+def _segments(encoded: Encoded, budget: int) -> Iterator[tuple[int, Segment]]:
     """Row by row: the prompt with the first branch, then the other branches."""
     longest = max(len(prompt) for prompt in encoded.prompts)
     most = max(budget - longest, budget // 2)
@@ -90,23 +90,23 @@ def _parts(encoded: Encoded, budget: int) -> Iterator[tuple[int, Part]]:
             branches, previous = Trie(titles).branches(most), titles
         memory: Memory | None = {} if len(branches) > 1 else None
         for i, branch in enumerate(branches):
-            yield row, Part(len(prompt) - 1, i == 0, branch, memory)
+            yield row, Segment(len(prompt) - 1, i == 0, branch, memory)
 
 
-def _pass(encoded: Encoded, parts: Sequence[tuple[int, Part]], device: torch.device) -> TreePass:
+def _pass(encoded: Encoded, segments: Sequence[tuple[int, Segment]], device: torch.device) -> TreePass:
     ids, positions, places, states, tokens, slots = [], [], [], [], [], []
     at = nodes = edges = 0
-    width = max(part.branch.slots.shape[1] for _, part in parts)
-    total = sum(len(part.branch.token) for _, part in parts)
-    for row, part in parts:
-        prompt, branch = encoded.prompts[row], part.branch
-        if part.fresh:
+    width = max(segment.branch.slots.shape[1] for _, segment in segments)
+    total = sum(len(segment.branch.token) for _, segment in segments)
+    for row, segment in segments:
+        prompt, branch = encoded.prompts[row], segment.branch
+        if segment.fresh:
             ids.append(prompt[:-1])
-            positions.append(np.arange(part.prompt))
-            at += part.prompt
+            positions.append(np.arange(segment.prompt))
+            at += segment.prompt
         # The root is the prompt's last token, fed with every branch: its state predicts the first tokens of titles.
         ids += [prompt[-1:], branch.tokens[1:]]
-        positions.append(part.prompt + branch.depth)
+        positions.append(segment.prompt + branch.depth)
         places.append(at + np.arange(len(branch)))
         states.append(nodes + branch.state)
         tokens.append(branch.token)
@@ -120,7 +120,7 @@ def _pass(encoded: Encoded, parts: Sequence[tuple[int, Part]], device: torch.dev
     scored = Scored(place, state, token, slot, torch.ones_like(token, dtype=torch.bool))
     # Any 4-D mask is handed through as it is; the attention function does not read it.
     unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-    attention = TreeAttention([part for _, part in parts], device)
+    attention = TreeAttention([segment for _, segment in segments], device)
     layout = Layout(flat[None], where[None], unread, scored, {"polo_attention": attention})
-    rows = np.repeat([row for row, _ in parts], [len(part.branch.titles) for _, part in parts])
-    return TreePass(layout, rows, np.concatenate([part.branch.titles for _, part in parts]))
+    rows = np.repeat([row for row, _ in segments], [len(segment.branch.titles) for _, segment in segments])
+    return TreePass(layout, rows, np.concatenate([segment.branch.titles for _, segment in segments]))

@@ -37,8 +37,8 @@ Memory = dict[nn.Module, tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class Part:
-    """One prompt's part of a pass.
+class Segment:
+    """What a pass holds of one prompt.
 
     Args:
         prompt: tokens of the prompt without its last one.
@@ -60,7 +60,7 @@ class _Paths:
     Args:
         order: ``[N]`` nodes, those with short paths first.
         back: ``[N]`` where in ``order`` each node stands.
-        groups: consecutive parts of ``order``: ``path [m, columns]`` and ``depth [m]`` of each.
+        groups: consecutive runs of ``order``: ``path [m, columns]`` and ``depth [m]`` of each.
     """
 
     order: Tensor
@@ -87,26 +87,26 @@ class TreeAttention:
     """Follows :class:`~polo_causal_lm.engines.attention.FlatAttention`; for evaluation mode, so without dropout.
 
     Args:
-        parts: the prompts and their nodes, in the order in which they stand in the flat row.
+        segments: the prompts and their nodes, in the order in which they stand in the flat row.
         device: where places are put.
     """
 
-    def __init__(self, parts: Sequence[Part], device: torch.device) -> None:
-        self._parts = parts
-        self._lengths = [n for part in parts for n in (part.prompt if part.fresh else 0, len(part.branch))]
+    def __init__(self, segments: Sequence[Segment], device: torch.device) -> None:
+        self._segments = segments
+        self._lengths = [n for one in segments for n in (one.prompt if one.fresh else 0, len(one.branch))]
         ends = np.cumsum(self._lengths)
-        places = [np.arange(end - len(part.branch), end) for end, part in zip(ends[1::2], parts, strict=True)]
+        places = [np.arange(end - len(segment.branch), end) for end, segment in zip(ends[1::2], segments, strict=True)]
         self.last = torch.from_numpy(np.concatenate(places)).to(device)
         # Rows of a catalogue share their branches, and the tensors made of them.
-        made = {id(part.branch): part.branch for part in parts}
+        made = {id(segment.branch): segment.branch for segment in segments}
         paths = {name: _Paths.of(branch, device) for name, branch in made.items()}
-        self._paths = [paths[id(part.branch)] for part in parts]
+        self._paths = [paths[id(segment.branch)] for segment in segments]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 t h d"]:
         return self._all(list(query[0].split(self._lengths, dim=1)), key[0], value[0], asked)
 
     def attend_last(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 s h d"]:
-        nodes = query[0].split([len(part.branch) for part in self._parts], dim=1)
+        nodes = query[0].split([len(segment.branch) for segment in self._segments], dim=1)
         nothing = query[0, :, :0]
         return self._all([q for own in nodes for q in (nothing, own)], key[0], value[0], asked)
 
@@ -115,16 +115,16 @@ class TreeAttention:
     ) -> Float[Tensor, "1 s h d"]:
         keys, values = key.split(self._lengths, dim=1), value.split(self._lengths, dim=1)
         found = []
-        for i, (part, path) in enumerate(zip(self._parts, self._paths, strict=True)):
+        for i, (segment, path) in enumerate(zip(self._segments, self._paths, strict=True)):
             before = (keys[2 * i], values[2 * i])
-            if part.fresh:
+            if segment.fresh:
                 if queries[2 * i].shape[1]:
                     found.append(causal(queries[2 * i], *before, asked))
-                if part.memory is not None:
+                if segment.memory is not None:
                     # Copies: what is kept must not hold the keys and values of the whole pass.
-                    part.memory[asked.layer] = (before[0].clone(), before[1].clone())
-            elif part.memory is not None:
-                before = part.memory[asked.layer]
+                    segment.memory[asked.layer] = (before[0].clone(), before[1].clone())
+            elif segment.memory is not None:
+                before = segment.memory[asked.layer]
             found.append(_nodes(queries[2 * i + 1], before, (keys[2 * i + 1], values[2 * i + 1]), path, asked))
         return torch.cat(found)[None]
 

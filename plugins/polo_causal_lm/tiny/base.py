@@ -55,8 +55,8 @@ class TinyLM:
         self._template = template
 
     def fingerprint(self) -> str:
-        parts = [_code(), asdict(self.options), asdict(self._template), self._splits().fingerprint, self.context.seed]
-        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        facts = [_code(), asdict(self.options), asdict(self._template), self._splits().fingerprint, self.context.seed]
+        return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def path(self) -> Path:
         """The folder; trains the model if there is none yet. Written under another name first, then renamed."""

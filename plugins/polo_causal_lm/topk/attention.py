@@ -39,8 +39,8 @@ class PromptAttention:
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 t h d"]:
         self._memory.write(asked.layer, self._rows, self._places, key[0], value[0])
-        parts = zip(*(x[0].split(self._lengths, dim=1) for x in (query, key, value)), strict=True)
-        return torch.cat([causal(q, k, v, asked) for q, k, v in parts])[None]
+        split = zip(*(x[0].split(self._lengths, dim=1) for x in (query, key, value)), strict=True)
+        return torch.cat([causal(q, k, v, asked) for q, k, v in split])[None]
 
     def attend_last(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 s h d"]:
         self._memory.write(asked.layer, self._rows, self._places, key[0], value[0])

@@ -87,9 +87,9 @@ class TitleTree:
         first = 0  # where the nodes of the level above begin, and the number of its first node
         for depth in range(int(trie.lengths.max(initial=0))):
             # Titles part from the one before them; some of them have ended already, those begin no node.
-            parts = np.flatnonzero(trie.alike <= depth)
-            starts = trie.lengths[parts] > depth
-            low = parts[starts]
+            forks = np.flatnonzero(trie.alike <= depth)
+            starts = trie.lengths[forks] > depth
+            low = forks[starts]
             if not len(low):
                 break
             parent = first + np.searchsorted(before, low, side="right") - 1
@@ -98,10 +98,10 @@ class TitleTree:
                 parent,
                 np.full(len(low), depth + 1),
                 low,
-                np.append(parts[1:], n)[starts],
-                np.add.reduceat(trie.lengths == depth + 1, parts)[starts],
-                np.minimum.reduceat(trie.order, parts)[starts],
-                np.maximum.reduceat(trie.lengths, parts)[starts],
+                np.append(forks[1:], n)[starts],
+                np.add.reduceat(trie.lengths == depth + 1, forks)[starts],
+                np.minimum.reduceat(trie.order, forks)[starts],
+                np.maximum.reduceat(trie.lengths, forks)[starts],
             ))  # fmt: skip
             before, first = low, first + len(levels[-2][0])
         columns: list[_Int32] = [np.concatenate(column).astype(np.int32) for column in zip(*levels, strict=True)]

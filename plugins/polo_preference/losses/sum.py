@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polo import AtZero, Context, Loss, Need, Scores, Stateful
+from polo import AfterStep, AtZero, BeforeStep, Context, Loss, Need, Scores, Stateful
 from polo_preference.options.losses import SumOptions
 from polo_preference.tensors import where_any
 
@@ -19,57 +19,56 @@ class LossAtZero(Loss, AtZero, Protocol):
 
 
 class Sum:
-    """``L = sum_i weight_i L_i``; 0 for a row without negatives if any part needs them.
+    """``L = sum_i weight_i L_i``; 0 for a row without negatives if any term needs them.
 
-    Needs what its parts need. A part's state is saved under its place in the list.
+    Needs what its terms need. A term's state is saved under its place in the list.
     """
 
-    def __init__(self, parts: Sequence[tuple[float, Loss]]) -> None:
-        self._parts = parts
-        self.needs: frozenset[Need] = frozenset().union(*(part.needs for _, part in parts))
+    def __init__(self, terms: Sequence[tuple[float, Loss]]) -> None:
+        self._terms = terms
+        self.needs: frozenset[Need] = frozenset().union(*(head.needs for _, head in terms))
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        total = torch.stack([weight * part(scores, keep, beta) for weight, part in self._parts]).sum(0)
+        total = torch.stack([weight * head(scores, keep, beta) for weight, head in self._terms]).sum(0)
         return where_any(total, keep) if "negatives" in self.needs else total
 
     def before_step(self, step: int) -> None:
-        self._call("before_step", step)
+        for _, head in self._terms:
+            if isinstance(head, BeforeStep):
+                head.before_step(step)
 
     def after_step(self, step: int) -> None:
-        self._call("after_step", step)
-
-    def _call(self, event: str, step: int) -> None:
-        for _, part in self._parts:
-            if method := getattr(part, event, None):
-                method(step)
+        for _, head in self._terms:
+            if isinstance(head, AfterStep):
+                head.after_step(step)
 
     def state_dict(self) -> dict[str, Any]:
         return {
             f"{i}.{key}": value
-            for i, (_, part) in enumerate(self._parts)
-            if isinstance(part, Stateful)
-            for key, value in part.state_dict().items()
+            for i, (_, head) in enumerate(self._terms)
+            if isinstance(head, Stateful)
+            for key, value in head.state_dict().items()
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for i, (_, part) in enumerate(self._parts):
-            if isinstance(part, Stateful):
+        for i, (_, head) in enumerate(self._terms):
+            if isinstance(head, Stateful):
                 prefix = f"{i}."
-                part.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+                head.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
 
 class SumAtZero(Sum):
-    """A sum whose parts all know their value when policy = reference."""
+    """A sum whose terms all know their value when policy = reference."""
 
-    def __init__(self, parts: Sequence[tuple[float, LossAtZero]]) -> None:
-        super().__init__(parts)
-        self._known = parts
+    def __init__(self, terms: Sequence[tuple[float, LossAtZero]]) -> None:
+        super().__init__(terms)
+        self._known = terms
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        return torch.stack([w * part.at_zero(keep, beta) for w, part in self._known]).sum(0)
+        return torch.stack([w * head.at_zero(keep, beta) for w, head in self._known]).sum(0)
 
 
 def build(options: SumOptions, context: Context) -> Sum:
-    """The sum of the parts that the options name."""
-    parts = [(term.weight, context.build(term.loss)) for term in options.of]
-    return (SumAtZero if all(isinstance(part, AtZero) for _, part in parts) else Sum)(parts)
+    """The sum of the terms that the options name."""
+    terms = [(term.weight, context.build(term.loss)) for term in options.of]
+    return (SumAtZero if all(isinstance(head, AtZero) for _, head in terms) else Sum)(terms)

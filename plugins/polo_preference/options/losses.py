@@ -137,10 +137,10 @@ class MppoOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One part of a sum."""
+    """One term of a sum."""
 
     loss: Ref["loss"]
-    #: factor of this part
+    #: factor of this term
     weight: Annotated[float, Gt(0)] = 1.0
 
 
@@ -148,5 +148,5 @@ class Term:
 class SumOptions:
     """A weighted sum of heads."""
 
-    #: the parts
+    #: the terms
     of: Annotated[tuple[Term, ...], Len(1)]

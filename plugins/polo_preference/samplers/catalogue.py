@@ -17,6 +17,7 @@ class Catalogue:
 
     def __init__(self, options: CatalogueOptions, context: Context) -> None:
         self._exclude, self._splits = options.exclude_known, splits_of(context)
+        self.k = len(self._splits.items) - 1
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         catalogue_only(rows, "`catalogue`")

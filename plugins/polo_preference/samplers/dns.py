@@ -25,15 +25,15 @@ class Dns(SamplerWrapper):
                 where="sampler.m",
                 fix=f"set m to {options.k} or more",
             )
-        self._k, self._m, self._device = options.k, options.m, context.device
         super().__init__(context.build(options.from_))
+        self.k, self._m, self._device = options.k, options.m, context.device
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         pool = self.inner.draw(rows, rng, peek)
         scores = peek(rows, pool.items.to(self._device)).detach().double().cpu()
         among = top(scores, pool.valid, self._m)
         chance = torch.from_numpy(rng.child("dns").uniform(rows.id, pool.items.shape[1]))
-        order = torch.where(among, chance, torch.inf).argsort(dim=-1, stable=True)[:, : self._k]
+        order = torch.where(among, chance, torch.inf).argsort(dim=-1, stable=True)[:, : self.k]
         return Draw(pool.items.gather(1, order), among.gather(1, order))
 
     def keep(self, scores: Scores, rng: RowRandom, progress: float) -> Bool[Tensor, "b k"]:

@@ -24,7 +24,7 @@ class InBatch:
     gives: frozenset[Gift] = frozenset({"log_q"})
 
     def __init__(self, options: InBatchOptions, context: Context) -> None:
-        self._k, self._splits = options.k, splits_of(context)
+        self.k, self._splits = options.k, splits_of(context)
         self._count = np.bincount(self._splits.train.target, minlength=len(self._splits.items))
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
@@ -34,7 +34,7 @@ class InBatch:
         targets = np.broadcast_to(different, (len(rows), len(different)))
         allowed = ~forbidden(rows, self._splits.known_train)(np.arange(len(rows)), targets)
         keys = np.where(allowed, rng.child("in_batch").uniform(rows.id, targets.shape[1]), np.inf)
-        order = np.argsort(keys, axis=1, kind="stable")[:, : min(self._k, targets.shape[1] - 1)]
+        order = np.argsort(keys, axis=1, kind="stable")[:, : min(self.k, targets.shape[1] - 1)]
         items, valid = np.take_along_axis(targets, order, axis=1), np.take_along_axis(allowed, order, axis=1)
         present = presence(self._count[different], len(self._splits.train), len(rows))
         log_q = np.log(np.maximum(present, np.finfo(float).tiny))[order] - np.log(

@@ -26,11 +26,12 @@ class Popularity:
     def __init__(self, options: PopularityOptions, context: Context) -> None:
         self._options, self._seed, self._splits = options, context.seed, splits_of(context)
         self._weight: FloatArray = (counts(self._splits).astype(np.float64) + options.smoothing) ** options.alpha
+        self.k = options.k
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         own = stream(rng, self._seed, "popularity", self._options.resample)
         barred = forbidden(rows, self._splits.known_train)
-        k = self._options.k
+        k = self.k
         if rows.candidates is None:
             items, valid = draw_weighted(own, rows.id, self._weight, k, barred)
             never = barred_items(rows, self._splits.known_train)

@@ -30,6 +30,7 @@ class SelfPlay(SamplerWrapper):
     def __init__(self, options: SelfPlayOptions, context: Context) -> None:
         self._options, self._seed, self._device = options, context.seed, context.device
         super().__init__(context.build(options.from_))
+        self.k = options.k
         self.gives = frozenset()  # how likely a prediction was is not how likely it was drawn
         self._rows = torch.empty(0, dtype=torch.int64)
         self._items = torch.empty(0, options.k, dtype=torch.int64)
@@ -53,13 +54,13 @@ class SelfPlay(SamplerWrapper):
         if self._options.temperature > 0:
             noise = gumbel(rng.child("predict"), torch.from_numpy(rows.id), scores.shape[1])
             scores = scores / self._options.temperature + noise
-        among = top(scores, pool.valid, self._options.k)
+        among = top(scores, pool.valid, self.k)
         return self._first(Draw(pool.items, among))
 
     def _first(self, draw: Draw) -> Draw:
         """The k first valid columns (padded where there are fewer than k columns)."""
-        order = (~draw.valid).to(torch.int8).argsort(dim=-1, stable=True)[:, : self._options.k]
-        pad = (0, self._options.k - order.shape[1])
+        order = (~draw.valid).to(torch.int8).argsort(dim=-1, stable=True)[:, : self.k]
+        pad = (0, self.k - order.shape[1])
         return Draw(
             torch.nn.functional.pad(draw.items.gather(1, order), pad),
             torch.nn.functional.pad(draw.valid.gather(1, order), pad),

@@ -29,12 +29,7 @@ class Top:
                 where="sampler.m",
                 fix=f"set m to {options.k} or more",
             )
-        self._options, self._splits = options, splits_of(context)
-
-    @property
-    def k(self) -> int:
-        """Negatives of each row."""
-        return self._options.k
+        self._options, self._splits, self.k = options, splits_of(context), options.k
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         catalogue_only(rows, "`top`")
@@ -46,7 +41,7 @@ class Top:
         best = peek.top_items(rows, self._options.m, without=Ragged.of([one.tolist() for one in lists])).items
         there = best != PAD
         chance = np.where(there, rng.child("top").uniform(rows.id, best.shape[1]), np.inf)
-        order = np.argsort(chance, axis=1, kind="stable")[:, : self._options.k]
+        order = np.argsort(chance, axis=1, kind="stable")[:, : self.k]
         items, valid = np.take_along_axis(best, order, axis=1), np.take_along_axis(there, order, axis=1)
         return Draw(torch.from_numpy(np.where(valid, items, 0)), torch.from_numpy(valid))
 

@@ -21,7 +21,7 @@ class Uniform:
 
     def __init__(self, options: UniformOptions, context: Context) -> None:
         self._options, self._seed = options, context.seed
-        self._splits = splits_of(context)
+        self._splits, self.k = splits_of(context), options.k
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         """Items int64 ``[B, k]`` (fewer columns where lists are shorter).
@@ -41,9 +41,9 @@ class Uniform:
         barred = forbidden(rows, self._splits.known_train)
         if rows.candidates is not None:
             at = np.arange(len(rows))
-            items, valid = from_lists(own, rows.id, rows.candidates, ~barred(at, rows.candidates), self._options.k)
+            items, valid = from_lists(own, rows.id, rows.candidates, ~barred(at, rows.candidates), self.k)
         else:
-            items, valid = draw_distinct(own, rows.id, len(self._splits.items), self._options.k, barred)
+            items, valid = draw_distinct(own, rows.id, len(self._splits.items), self.k, barred)
         return Draw(torch.from_numpy(items), torch.from_numpy(valid))
 
     def keep(self, scores: Scores, rng: RowRandom, progress: float) -> Bool[Tensor, "b k"]:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 
 def _package() -> str:
-    """Name under which this folder's modules can be imported; makes one if it was started as a plain file."""
+    """Name under which this folder's modules can be imported; makes one if it was started as a file."""
     if __package__:
         return __package__
     here = Path(__file__).resolve().parent

@@ -15,8 +15,8 @@ from polo.report.runs import Finished, read_scores
 from polo.report.svg import bars, lines
 from polo.store.shapes import Example, read
 
-#: metrics of the headline table, if the run has them
-HEADLINE = ("hit_ratio@1", "hit_ratio@5", "ndcg@5", "ndcg@10", "mrr", "preference_accuracy")
+#: metrics of the headline table: the first ones, in the order of the recipe
+HEADLINE = 6
 #: figures beyond this are drawn nowhere; a float holds them and their sums
 _LARGEST = 1e100
 #: audits that speak of the held-out figures themselves
@@ -81,7 +81,7 @@ def headline(run: Finished) -> str:
     """Every system by every metric, with intervals, and what the model adds to it."""
     systems = run.results["systems"]
     known = [name for name in next(iter(systems.values())) if all(name in figures for figures in systems.values())]
-    metrics = [name for name in HEADLINE if name in known] or known[:5]
+    metrics = known[:HEADLINE]
     first = metrics[0] if metrics else ""
     tests = {(t["b"], t["metric"]): t for t in run.results["comparisons"]}
     rows = []
@@ -179,18 +179,19 @@ def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def slices(run: Finished) -> str:
-    """The first metric by parts of the rows."""
+    """The first metric by bins of the rows."""
     cut = run.results.get("slices", {})
     if not cut:
         return "<p class=dim>This run kept no slices.</p>"
     plots = []
-    for name, parts in cut.items():
-        systems = parts[0]["systems"] if parts else {}
-        everywhere = [part["systems"].get(system, {}) for part in parts for system in systems]
-        metric = next((m for m in HEADLINE if all(m in figures for figures in everywhere)), None)
+    for name, bins in cut.items():
+        systems = bins[0]["systems"] if bins else {}
+        everywhere = [one["systems"].get(system, {}) for one in bins for system in systems]
+        shared = everywhere[0] if everywhere else {}
+        metric = next((m for m in shared if all(m in figures for figures in everywhere)), None)
         if metric is not None:
-            columns = {s: [part["systems"][s][metric] for part in parts] for s in systems}
-            plots.append(bars(f"{metric} by {name}", [part["label"] for part in parts], columns, name))
+            columns = {s: [one["systems"][s][metric] for one in bins] for s in systems}
+            plots.append(bars(f"{metric} by {name}", [one["label"] for one in bins], columns, name))
     return f"<div class=plots>{''.join(plots)}</div>"
 
 
@@ -199,7 +200,9 @@ def margins(run: Finished) -> str:
     columns: dict[str, list[float]] = {}
     labels: list[str] = []
     found = {}
-    for system in [s for s in ("sft", "model") if (run.path / "eval" / f"scores-{s}.parquet").is_file()]:
+    for system in [
+        s for s in (*run.recipe.get("stages", ()), "model") if (run.path / "eval" / f"scores-{s}.parquet").is_file()
+    ]:
         _, target, listed, scores = read_scores(run.path, system)
         own = listed == target[:, None]
         margin = scores[own] - np.where(own, -np.inf, scores).max(axis=1)
