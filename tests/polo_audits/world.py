@@ -27,12 +27,21 @@ def sequences(rng: np.random.Generator, n_items: int = N_ITEMS, steep: float = 0
     return [rng.choice(n_items, size=k, replace=False, p=weight / weight.sum()) for k in lengths]
 
 
-def splits_of(lists: list[IntArray], titles: list[str] | None = None, tied: float | None = 0.02) -> Splits:
+def splits_of(
+    lists: list[IntArray], titles: list[str] | None = None, tied: float | None = 0.02, history: int = 5
+) -> Splits:
     titles = titles or [f"word{i:03d}" for i in range(N_ITEMS)]
     items = ItemTable(titles, [str(i) for i in range(len(titles))])
     walks = Sequences.of(range(len(lists)), [one.tolist() for one in lists])
     return finish(
-        leave_last_out(walks, 5, 3), name="clean", form="", items=items, licence="", notes={}, where="", tied_times=tied
+        leave_last_out(walks, history, 3),
+        name="clean",
+        form="",
+        items=items,
+        licence="",
+        notes={},
+        where="",
+        tied_times=tied,
     )
 
 
