@@ -95,7 +95,7 @@ def headline(run: Finished) -> str:
             cells.append(("", -9, ""))
         else:
             p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
-            between = f"{test['low']:+.3f} to {test['high']:+.3f}, {p}"
+            between = f"{test['low']:+.3f} to {test['high']:+.3f}\n{p}"
             cells.append((f"{test['difference']:+.3f}", test["difference"], between))
         rows.append(cells)
     bold = [index for index, name in enumerate(systems) if name == "model"]
@@ -139,20 +139,28 @@ def _drawn(line: Mapping[str, Any], name: str) -> bool:
     return isinstance(value, int | float) and abs(value) < _LARGEST
 
 
+def _hit_ratio(metrics: Sequence[Mapping[str, Any]], stage: str) -> str:
+    """HR@1 on the validation sample, with its interval where every point has one."""
+    name = "valid/hit_ratio@1"
+    series = _series(metrics, stage, [name, f"{name}/low", f"{name}/high"])
+    found, low, high = (series.get(one.removeprefix("valid/"), []) for one in (name, f"{name}/low", f"{name}/high"))
+    band = [(x, a, b) for (x, a), (_, b) in zip(low, high, strict=False)] if len(low) == len(high) == len(found) else []
+    said = " with its 95 % interval" if band else ""
+    return lines(f"{stage}: validation HR@1{said}", {"hit_ratio@1": found}, "step", band=band)
+
+
 def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
     """Learning curves and the collapse plots of each stage."""
     out = []
     for stage in dict.fromkeys(line["stage"] for line in metrics):
         plots = [
             lines(f"{stage}: loss", _series(metrics, stage, ["loss"]), "step"),
-            lines(
-                f"{stage}: validation",
-                _series(metrics, stage, ["valid/hit_ratio@1", "valid/preference_accuracy"]),
-                "step",
-            ),
+            _hit_ratio(metrics, stage),
+            lines(f"{stage}: validation preference accuracy",
+                  _series(metrics, stage, ["valid/preference_accuracy"]), "step"),
             lines(f"{stage}: reward margin", _series(metrics, stage, ["rewards/margins"]), "step"),
             lines(f"{stage}: log-probabilities", _series(metrics, stage, ["logps/chosen", "logps/rejected"]), "step"),
-        ]
+        ]  # fmt: skip
         watched = _series(metrics, stage, ["valid/loss"])
         collapse = [
             lines(f"{stage}: loss beside hit ratio (validation)",
@@ -170,7 +178,7 @@ def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
                 '<p class="fail"><strong>Preference optimisation collapse: the loss fell while the hit ratio fell.'
                 "</strong></p>"
                 if fell
-                else "<p class=dim>No collapse: the hit ratio did not fall while the loss fell.</p>"
+                else "<p class=dim>No collapse: the hit ratio did not fall by more than chance while the loss fell.</p>"
             )
             out.append(
                 f"<h3>Stage {escape(stage)}: collapse monitor</h3>{said}<div class=plots>{''.join(collapse)}</div>"
@@ -179,13 +187,13 @@ def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def slices(run: Finished) -> str:
-    """The first metric by bins of the rows."""
-    cut = run.results.get("slices", {})
+    """The first metric by bins of the rows; one bin would say what the table says."""
+    cut = {name: bins for name, bins in run.results.get("slices", {}).items() if len(bins) > 1}
     if not cut:
-        return "<p class=dim>This run kept no slices.</p>"
+        return "<p class=dim>This run kept no slices of more than one bin.</p>"
     plots = []
     for name, bins in cut.items():
-        systems = bins[0]["systems"] if bins else {}
+        systems = bins[0]["systems"]
         everywhere = [one["systems"].get(system, {}) for one in bins for system in systems]
         shared = everywhere[0] if everywhere else {}
         metric = next((m for m in shared if all(m in figures for figures in everywhere)), None)

@@ -7,16 +7,20 @@ CSS = """
 --warn:#8a5a00;--fail:#c1121f;--c0:#1f5fbf;--c1:#c2410c;--c2:#0f766e;--c3:#7c3aed}
 @media(prefers-color-scheme:dark){:root{--bg:#14161a;--fg:#e7e9ee;--dim:#a2a9b6;--line:#343943;--card:#1d2026;
 --ok:#56d364;--warn:#e3b341;--fail:#ff7b72;--c0:#79b0ff;--c1:#ff9f6b;--c2:#4fd1c5;--c3:#c4a7ff}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:68rem;padding:1rem 1rem 4rem;background:var(--bg);color:var(--fg);
+*{box-sizing:border-box}body{margin:0 auto;max-width:72rem;padding:1rem 1rem 4rem;background:var(--bg);color:var(--fg);
 font:16px/1.5 system-ui,sans-serif}h1{font-size:1.6rem;margin:.5rem 0 0}h2{font-size:1.2rem;margin:2.2rem 0 .6rem}
 h3{font-size:1rem;margin:1.2rem 0 .4rem}p{margin:.4rem 0}.dim{color:var(--dim)}a{color:var(--c0)}
 :focus-visible{outline:2px solid var(--c0);outline-offset:2px}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
-th,td{padding:.35rem .7rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
+.scroll{overflow-x:auto;background:linear-gradient(to left,var(--bg) 50%,transparent) right/3rem 100% no-repeat local,
+linear-gradient(to left,var(--line),transparent) right/1rem 100% no-repeat scroll}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
+th,td{padding:.35rem .6rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
+thead th{white-space:normal;vertical-align:bottom}tr>th:first-child{position:sticky;left:0;background:var(--bg)}
 td.n,th.n{text-align:right}tr.model td,tr.model th{font-weight:650}tbody th{font-weight:inherit}
 th button{all:unset;cursor:pointer;font-weight:600}th button:focus-visible{outline:2px solid var(--c0)}
 th[aria-sort=ascending] button::after{content:" \\2191"}th[aria-sort=descending] button::after{content:" \\2193"}
-td small{color:var(--dim);display:block}.ok{color:var(--ok)}.warn{color:var(--warn)}.fail{color:var(--fail)}
+td small{color:var(--dim);display:block;white-space:pre;font-weight:400}
+.ok{color:var(--ok)}.warn{color:var(--warn)}.fail{color:var(--fail)}
 .verdict{display:inline-block;min-width:3.2rem;font-weight:700}.audits{list-style:none;margin:0;padding:0}
 .audits li{padding:.5rem .8rem;margin:.4rem 0;background:var(--card);border-left:4px solid currentColor;
 border-radius:4px}
@@ -25,7 +29,7 @@ border-radius:4px}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(26rem,100%),1fr));gap:1rem}
 figure{margin:0;padding:.7rem;background:var(--card);border-radius:6px}figcaption{font-weight:600;font-size:.92rem}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--dim);font-size:11px}
-.grid{stroke:var(--line);stroke-width:1}
+.band0{fill:var(--c0);opacity:.18}.grid{stroke:var(--line);stroke-width:1}
 polyline{fill:none;stroke-width:2}.line0{stroke:var(--c0)}.line1{stroke:var(--c1)}.line2{stroke:var(--c2)}
 .line3{stroke:var(--c3)}.fill0{fill:var(--c0)}.fill1{fill:var(--c1)}.fill2{fill:var(--c2)}.fill3{fill:var(--c3)}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.85rem}.legend .key{display:inline-block;width:18px;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +20,7 @@ from polo.report.svg import bars, lines, thinned, ticks
 from polo.store.files import write_json
 from tests.report.folders import write_run
 
-VOID = {"meta", "line", "rect", "polyline", "br"}
+VOID = {"meta", "line", "rect", "polyline", "polygon", "br"}
 
 
 class Balanced(HTMLParser):
@@ -68,6 +70,52 @@ def test_the_page_is_whole_small_and_needs_no_network(run: Path) -> None:
     assert len(text.encode()) < 2_000_000
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", text)
     assert "prefers-color-scheme:dark" in text
+
+
+def test_every_table_scrolls_in_a_box_of_its_own(run: Path) -> None:
+    text = page([run])
+    assert text.count("<table") == len(re.findall(r'<div class="scroll" [^>]*><table', text)) > 0
+    assert ".scroll{overflow-x:auto" in text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_never_scrolls_sideways_in_a_browser(run: Path, tmp_path: Path, width: int) -> None:
+    """What a frame of this width measures; at the width of a laptop the tables have room as well."""
+    (tmp_path / "report.html").write_text(page([run]), "utf-8")
+    measures = (
+        "const page=frame.contentDocument,over=e=>e.scrollWidth-e.clientWidth;"
+        "document.title='page '+over(page.documentElement)"
+        "+' tables '+Math.max(...[...page.querySelectorAll('.scroll')].map(over))"
+    )
+    (tmp_path / "frame.html").write_text(
+        f'<iframe id="frame" src="report.html" style="width:{width}px;height:900px;border:0" onload="{measures}">'
+    )
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--allow-file-access-from-files",
+        "--window-size=1400,900",
+    ]
+    command = ["chromium", *options, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    said = subprocess.run([*command, f"file://{tmp_path}/frame.html"], capture_output=True, text=True, timeout=120)
+    found = re.search(r"<title>page (-?\d+) tables (-?\d+)</title>", said.stdout)
+    assert found is not None, said.stdout[-500:] + said.stderr[-500:]
+    assert int(found[1]) <= 0
+    assert width == 390 or int(found[2]) <= 0
+
+
+def test_the_curve_of_the_hit_ratio_has_its_interval(run: Path) -> None:
+    figures = [{"stage": "prefer", "step": i, "valid/hit_ratio@1": 0.5, "valid/hit_ratio@1/low": 0.4 - i / 100,
+                "valid/hit_ratio@1/high": 0.6} for i in range(3)]  # fmt: skip
+    (run / "metrics.jsonl").write_text("".join(json.dumps(s) + "\n" for s in figures))
+    corners = re.findall(r'<polygon class="band0" points="([^"]*)"', page([run]))
+    assert len(corners) == 1
+    places = [tuple(float(x) for x in point.split(",")) for point in corners[0].split()]
+    assert len(places) == 6
+    assert len({y for _, y in places[:3]}) == 1, "the upper end, left to right, is level"
+    assert places[3][1] > places[4][1] > places[5][1], "the lower end, right to left, rises"
 
 
 def test_a_failed_audit_stands_at_the_top_and_beside_the_numbers(run: Path) -> None:
