@@ -11,22 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Scores
-from polo.testing import Case, context
+from polo.testing import Case
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
 from polo_lpo.options import LpoArgparseOptions, LpoOptions
-from tests.contracts.components import make
+from tests.contracts.components import head, value
 
 QUICK = settings(max_examples=30, deadline=None)
 R = st.sampled_from([0.1, 0.25, 1.0, 2.0])
-
-
-def head(name: str, **options: Any) -> Any:
-    return make("loss", name, context(), **options)
-
-
-def value(name: str, case: Case, **options: Any) -> torch.Tensor:
-    return gradient(head(name, **options), case)[0]
 
 
 def pair(chosen: float, *rejected: float, beta: float = 0.2, tokens: list[int] | None = None) -> Case:

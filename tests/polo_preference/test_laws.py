@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -11,18 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polo.testing import Case, context
+from polo.testing import Case
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
-from tests.contracts.components import make
-
-
-def head(name: str, **options: Any) -> Any:
-    return make("loss", name, context(), **options)
-
-
-def value(name: str, case: Case, **options: Any) -> Tensor:
-    return gradient(head(name, **options), case)[0]
+from tests.contracts.components import head, value
 
 
 def close(a: Tensor, b: Tensor) -> bool:
