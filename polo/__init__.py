@@ -88,6 +88,8 @@ _PUBLIC = {
     "draw_distinct": "polo.candidates",
     "hookimpl": "polo.plugin.hookspecs",
     "seed_of": "polo.randomness",
+    "whole_file": "polo.store.files",
+    "whole_folder": "polo.store.files",
 }
 
 __all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
@@ -166,6 +168,8 @@ if TYPE_CHECKING:
     from polo.randomness import seed_of as seed_of
     from polo.scores import Draw as Draw
     from polo.scores import Scores as Scores
+    from polo.store.files import whole_file as whole_file
+    from polo.store.files import whole_folder as whole_folder
 
 
 def __getattr__(name: str) -> Any:

@@ -13,13 +13,10 @@ from itertools import product
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from polo.data import IntArray, Known, Rows, Splits
+from polo.data import BoolArray, IntArray, Known, Rows, Splits
 from polo.errors import InputError
 from polo.randomness import RowRandom
-
-BoolArray = npt.NDArray[np.bool_]
 
 #: ``forbidden(at, items)``: positions ``at [m]`` into the given rows, proposed ``items [m, j]`` -> bool ``[m, j]``
 Forbidden = Callable[[IntArray, IntArray], BoolArray]

@@ -19,19 +19,6 @@ from tests.toys import RECIPE, TOY, write
 
 
 @pytest.fixture
-def polo(capsys):
-    """Runs ``polo ...``; gives exit code, stdout, stderr."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
-
-
-@pytest.fixture
 def no_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
