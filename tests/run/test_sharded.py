@@ -52,6 +52,7 @@ stages:
     steps: 3
     rows: 31
     lr: 1e-3
+    optimiser: {use: sgd, momentum: 0.9}
     batch: 15
     tokens_per_pass: 250
     validate: {rows: 21}
