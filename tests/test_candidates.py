@@ -200,6 +200,10 @@ def test_whatever_makes_numbers_incomparable_changes_the_hash() -> None:
     assert protocol_hash(described()) == protocol_hash(described())
 
 
+def test_a_seed_that_nothing_is_drawn_by_changes_no_hash() -> None:
+    assert described(negatives="file", seed=1) == described(negatives="file", seed=0)
+
+
 def test_rows_without_lists_have_no_protocol() -> None:
     with pytest.raises(ValueError, match="candidate lists"):
         described(SPLITS.test)
