@@ -6,11 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import FloatArray, IntArray, RowRandom
-
-BoolArray = npt.NDArray[np.bool_]
+from polo import BoolArray, FloatArray, IntArray, RowRandom
 
 #: entries of the largest temporary array; bounds memory, never the result
 _ENTRIES: Final = 1 << 20
