@@ -58,6 +58,6 @@ AREAS = {
     ),
     "fingerprint": Area(
         ["polo/run/fingerprint.py", "polo/run/imports.py"],
-        ["tests/run/test_imports.py", "tests/run/test_fingerprint.py", "tests/run/test_prints.py"],
+        ["tests/run/test_imports.py", "tests/run/test_fingerprint.py"],
     ),
 }
