@@ -2,8 +2,8 @@
 
 The operators are mutmut's: other numbers, ``+`` for ``-``, ``<=`` for ``<``, ``and`` for ``or``, True for False, a
 condition that always or never holds. Left out is what raises at once (None for an argument), since any test that runs
-the line sees it, and what cannot be seen: annotations, decorators, messages of errors, and switches that change no
-result (:data:`WITHOUT_EFFECT`).
+the line sees it, and what cannot be seen: annotations, decorators, messages of errors, switches that change no result
+(:data:`WITHOUT_EFFECT`), how much is computed at a time (:data:`AT_A_TIME`), and the sign of the last axis.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import libcst as cst
+import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation import mutators
 
@@ -27,6 +28,8 @@ OPERATORS = (
 )
 #: keywords whose value changes no result: checks of what holds anyway, and how memory is used
 WITHOUT_EFFECT = frozenset({"strict", "frozen", "kw_only", "repr", "copy", "non_blocking", "assume_unique"})
+#: how much is computed at a time, which is memory and no result
+AT_A_TIME = frozenset({"_ENTRIES", "ENTRIES", "_CHUNK", "CHUNK", "_BLOCK"})
 _PASSED_OVER = (cst.Annotation, cst.Decorator, cst.Raise, cst.Import, cst.ImportFrom, cst.FormattedString)
 
 
@@ -57,9 +60,7 @@ class _Collector(cst.CSTVisitor):
         self.found: list[tuple[int, cst.CSTNode, cst.CSTNode]] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, _PASSED_OVER) or (
-            isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in WITHOUT_EFFECT
-        ):
+        if isinstance(node, _PASSED_OVER) or _without_effect(node):
             return False
         for takes, operator in mutators.mutation_operators:
             if operator in OPERATORS and isinstance(node, takes):
@@ -67,6 +68,17 @@ class _Collector(cst.CSTVisitor):
                 if line is not None:
                     self.found += [(line.start.line, node, other) for other in operator(node)]
         return True
+
+
+def _without_effect(node: cst.CSTNode) -> bool:
+    if isinstance(node, cst.SimpleStatementLine):
+        return any(m.matches(name, m.Name()) and name.value in AT_A_TIME for name in m.findall(node, m.Name()))
+    if isinstance(node, cst.Arg) and node.keyword is not None:
+        last = node.keyword.value in ("dim", "axis") and m.matches(
+            node.value, m.UnaryOperation(m.Minus(), m.Integer("1"))
+        )
+        return last or node.keyword.value in WITHOUT_EFFECT  # axes -1 and 1 of a matrix are one
+    return False
 
 
 def mutations(path: Path, root: Path) -> Iterator[Mutation]:

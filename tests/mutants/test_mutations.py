@@ -25,6 +25,10 @@ def f(x: int = 3) -> "Float[n]":
     if x > 2 and not x:
         raise ValueError(f"{x + 1} is too much: 7")
     return zip([1], [x], strict=True)
+_ENTRIES = 1 << 24
+def g(x):
+    step = max(1, _ENTRIES // x)
+    return x.sum(dim=-1) - 0
 '''
 
 
@@ -38,6 +42,8 @@ def test_what_is_broken_is_numbers_comparisons_and_conditions_and_no_message(tmp
         (4, "if x > 2 or not x:"),
         (4, "if x > 2 and x:"),
         (6, "return zip([2], [x], strict=True)"),
+        (10, "return x.sum(dim=-1) + 0"),
+        (10, "return x.sum(dim=-1) - 1"),
     }
 
 
