@@ -84,6 +84,8 @@ class Rows:
         candidates: int64 ``[N, n]``, the list that is ranked (holds the target exactly once), or ``None``.
         relevant: N lists of all items that count as right, where there are several for a row (a user with a set);
             ``target`` is then the first of each. ``None``: the target alone.
+        without: N lists of items that are left out of a ranking of the whole catalogue, such as what the user took
+            before. ``None``: the whole catalogue is not what is ranked.
 
     Example:
         >>> import numpy as np
@@ -99,6 +101,7 @@ class Rows:
     target: IntArray
     candidates: IntArray | None = None
     relevant: Ragged | None = None
+    without: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -107,7 +110,10 @@ class Rows:
         """The rows at ``index`` (an integer array or a slice, not a single number)."""
         candidates = None if self.candidates is None else self.candidates[index]
         relevant = None if self.relevant is None else self.relevant[index]
-        return Rows(self.id[index], self.user[index], self.history[index], self.target[index], candidates, relevant)
+        without = None if self.without is None else self.without[index]
+        return Rows(
+            self.id[index], self.user[index], self.history[index], self.target[index], candidates, relevant, without
+        )
 
     def history_of(self, i: int) -> IntArray:
         """The shown history of row ``i`` without padding."""

@@ -16,7 +16,6 @@ from polo.protocols.evaluation import Applies as Applies
 from polo.protocols.evaluation import Baseline as Baseline
 from polo.protocols.evaluation import Evaluator as Evaluator
 from polo.protocols.evaluation import Labelled as Labelled
-from polo.protocols.evaluation import Ranked as Ranked
 from polo.protocols.evaluation import Totals as Totals
 from polo.protocols.policy import Advises as Advises
 from polo.protocols.policy import Based as Based
@@ -31,6 +30,8 @@ from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble
 from polo.protocols.policy import Writes as Writes
 from polo.protocols.policy import advice_of as advice_of
+from polo.protocols.ranking import Places as Places
+from polo.protocols.ranking import Ranked as Ranked
 from polo.protocols.scoring import Chooses as Chooses
 from polo.protocols.scoring import Generates as Generates
 from polo.protocols.scoring import InParts as InParts
