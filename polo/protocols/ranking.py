@@ -40,7 +40,7 @@ class Ranked:
 
     Args:
         rows: the rows; ``rows.candidates`` is ``[N, n]``.
-        scores: float64 ``[N, n]``, higher is better; ``-inf`` for items that ``rows.without`` leaves out.
+        scores: float64 ``[N, n]``, higher is better; ``-inf`` for items that ``rows.whole`` leaves out.
         truth: ``[N]`` column of the target.
         above: ``[N]`` how many candidates score strictly higher than the target.
         tied: ``[N]`` how many other candidates score exactly the same.
@@ -81,12 +81,25 @@ class Ranked:
             raise PoloError(f"a score of row {int(rows.id[row])} is not finite: {scores[row].tolist()[:100]}",
                             fix="look at what scored it; a ranking of such scores would mean nothing")  # fmt: skip
         length = np.full(len(rows), scores.shape[1], np.int64)
-        if rows.without is not None:
-            scores, length = _left_out(rows.without, scores), length - rows.without.lengths
+        if rows.whole is not None:
+            scores, length = _left_out(rows.whole.without, scores), rows.whole.lengths
         truth = (rows.candidates == rows.target[:, None]).argmax(axis=1).astype(np.int64)
         alone = _standing(scores, np.arange(len(rows), dtype=np.int64), truth)
         places = alone if rows.relevant is None else _standing(scores, *_columns(rows.candidates, rows.relevant))
         return cls(rows, scores, truth, alone.above, alone.tied, length, places, reference, generated)
+
+    def accuracy(self) -> FloatArray:
+        """``[N]`` share of the other items that score below the target; ties count one half, and 1 where none is.
+
+        Example:
+            >>> lists = np.array([[7, 3, 5, 4]])
+            >>> rows = Rows(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 0), int), np.array([7]), lists)
+            >>> Ranked.of(rows, np.array([[1.0, 3.0, 1.0, 0.0]])).accuracy().tolist()
+            [0.5]
+        """
+        others = self.length - 1
+        below: FloatArray = (others - self.above - 0.5 * self.tied) / np.maximum(others, 1)
+        return np.where(others > 0, below, 1.0)
 
 
 def _left_out(without: Ragged, scores: FloatArray) -> FloatArray:

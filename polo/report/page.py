@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from polo.audit.verdicts import of_run
+from polo.candidates import in_words
 from polo.errors import InputError
 from polo.report import compare, sections, tables
 from polo.report.runs import Finished, open_run
@@ -62,8 +63,8 @@ def _run(run: Finished, *, several: bool = False) -> str:
     return (
         f"<section><{top}>{escape(run.name)}</{top}>"
         f"<p class=dim>{escape(str(p['data']))} ({escape(str(p['form']))}), {escape(str(p['split']))} split: "
-        f"{run.results['rows']:,} rows of {run.results['users']:,} users, {p['n']} candidates each "
-        f"({escape(str(p['negatives']))}); protocol {escape(str(p['hash']))}; {escape(run.path.name)}</p>"
+        f"{run.results['rows']:,} rows of {run.results['users']:,} users, "
+        f"{escape(in_words(p))}; protocol {escape(str(p['hash']))}; {escape(run.path.name)}</p>"
         f"<h2>Audits</h2>{sections.audits(checks)}"
         f"<h2{anchor}>Results</h2>{sections.taint(checks)}{sections.headline(run)}"
         f"<h2>Training</h2>{sections.curves(RunFolder(run.path).metrics())}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from polo.report.runs import Finished, read_scores
+from polo.report.runs import Finished, read_margins
 from polo.report.svg import bars, lines
 from polo.store.shapes import Example, read
 
@@ -203,9 +203,7 @@ def margins(run: Finished) -> str:
     for system in [
         s for s in (*run.recipe.get("stages", ()), "model") if (run.path / "eval" / f"scores-{s}.parquet").is_file()
     ]:
-        _, target, listed, scores = read_scores(run.path, system)
-        own = listed == target[:, None]
-        margin = scores[own] - np.where(own, -np.inf, scores).max(axis=1)
+        margin = read_margins(run.path, system)
         if np.isfinite(margin).all():
             found[system] = margin
     if not found:

@@ -17,10 +17,9 @@ from polo.console import Console
 from polo.data import Rows
 from polo.errors import PoloError
 from polo.evaluate.significance import interval
-from polo.model.scoring import preference_accuracy, score_lists
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Policy, Ranked, Refresh, advice_of
+from polo.protocols import AtZero, Policy, Refresh, advice_of
 from polo.randomness import seed_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
@@ -29,6 +28,7 @@ from polo.train.monitor import Monitor
 from polo.train.objective import Objective
 from polo.train.step import Stepper
 from polo.train.step_metrics import step_metrics
+from polo.train.validation import look
 
 #: nats by which policy and reference may differ before the first step, where they are the same weights
 START_TOLERANCE = 0.05
@@ -42,7 +42,7 @@ class Job:
 
     Args:
         starts_at_reference: the reference holds the very weights that the stage starts from.
-        validation: rows with candidate lists on which the stage is measured while it trains.
+        validation: rows with candidate lists, or of the whole catalogue, on which the stage is measured.
         checkpoints: folder for checkpoints.
         log: receives each metric line.
         rewind: forgets the lines of a stage from a step on (-1: all of them); called before the first new one.
@@ -194,18 +194,16 @@ def _save(
 
 def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: int) -> None:
     """Measures on the validation sample, writes a line, and remembers the weights if they are the best so far."""
-    if job.validation.candidates is None or not len(job.validation):
+    seen = look(job.policy, job.validation, 2 * job.stage.tokens_per_pass)
+    if seen is None:
         return
-    scores, _ = score_lists(job.policy, job.validation, job.validation.candidates, 2 * job.stage.tokens_per_pass)
-    ranked = Ranked.of(job.validation, scores)
-    hits = np.where(ranked.above == 0, 1.0 / (ranked.tied + 1), 0.0)
-    hit, low, high = interval(hits, job.validation.user, resamples=RESAMPLES)
-    watched = monitor.look(scores, ranked.truth, progress.step / total)
-    warning = monitor.collapse(progress.step, hits, watched.get("valid/loss"))
+    hit, low, high = interval(seen.hits, job.validation.user, resamples=RESAMPLES)
+    watched = monitor.look(*seen.lists, progress.step / total) if seen.lists is not None else {}
+    warning = monitor.collapse(progress.step, seen.hits, watched.get("valid/loss"))
     figures = {
         "valid/hit_ratio@1": hit,
-        "valid/preference_accuracy": float(preference_accuracy(scores, ranked.truth).mean()),
-        "valid/logps/chosen": float(np.take_along_axis(scores, ranked.truth[:, None], axis=1).mean()),
+        "valid/preference_accuracy": float(seen.accuracy.mean()),
+        "valid/logps/chosen": float(seen.chosen.mean()),
     }
     if not math.isnan(low):
         figures |= {"valid/hit_ratio@1/low": low, "valid/hit_ratio@1/high": high}
