@@ -60,6 +60,14 @@ def oracles(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Breaks the core in 100 small ways, of which the tests must catch 90. ``-- --area losses`` takes a fifth of it."""
+    install(session, "tests", "mutants", extras="[replication,testing]")
+    session.run("pytest", "-q", "tests/mutants", env=THREADS)
+    session.run("python", "-m", "tests.mutants", *session.posargs, env=THREADS)
+
+
+@nox.session
 def smoke(session: nox.Session) -> None:
     """The benchmark of the training step, small: ours and the naive form agree, and ours is at least 8 times faster."""
     install(session, "tests", extras="[replication,testing]")

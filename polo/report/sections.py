@@ -1,123 +1,137 @@
-"""Sections of the report about one run, as HTML. Knows what a run folder holds; escapes every word of it."""
+"""What the report says about one run. Knows what a run folder holds; how it is written is the templates' affair."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from polo.audit.verdicts import of_run
+from polo.candidates import in_words
 from polo.report.runs import Finished, read_margins
 from polo.report.svg import bars, lines
+from polo.store.runfolder import RunFolder
 from polo.store.shapes import Example, read
 
 #: metrics of the headline table: the first ones, in the order of the recipe
 HEADLINE = 6
 #: figures beyond this are drawn nowhere; a float holds them and their sums
 _LARGEST = 1e100
-#: audits that speak of the held-out figures themselves
+#: bad ones first
 _VERDICTS = ("fail", "warn", "ok")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, bold: Sequence[int] = (), caption: str = "") -> str:
-    """A sortable table. A cell is text, or (text, number to sort by, small text below); the first one is a head."""
-    head = "".join(
-        f'<th scope="col"{" class=n" if index else ""}><button>{escape(name)}</button></th>'
-        for index, name in enumerate(columns)
-    )
-    body = []
-    for number, row in enumerate(rows):
-        cells = [f'<th scope="row">{escape(str(row[0]))}</th>']
-        for cell in row[1:]:
-            text, value, small = cell if isinstance(cell, tuple) else (cell, None, "")
-            by = f' data-v="{value}"' if value is not None else ""
-            below = f"<small>{escape(small)}</small>" if small else ""
-            cells.append(f'<td class="n"{by}>{escape(str(text))}{below}</td>')
-        body.append(f"<tr{' class=model' if number in bold else ''}>{''.join(cells)}</tr>")
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="sortable">'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-    )
+@dataclass(frozen=True)
+class Cell:
+    """Text, a number to sort by instead of it, and small text below."""
+
+    text: str
+    value: float | None = None
+    small: str = ""
 
 
-def audits(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Verdicts, the bad ones first; those that are ok fold away."""
-    if not checks:
-        return (
-            '<p class="warn"><strong>This run kept no audits.</strong> Run <code>polo audit</code> on its recipe.</p>'
-        )
-    order = sorted(checks, key=lambda check: _VERDICTS.index(check["verdict"]))
-
-    def item(check: Mapping[str, Any]) -> str:
-        fix = f"<em>&rarr; {escape(check['fix'])}</em>" if check["fix"] else ""
-        return (
-            f'<li class="{check["verdict"]}"><span class="verdict">{check["verdict"]}</span> '
-            f'<span class="text"><strong>{escape(check["name"])}</strong>: {escape(check["meaning"])}</span>{fix}</li>'
-        )
-
-    bad = "".join(item(check) for check in order if check["verdict"] != "ok")
-    good = [check for check in order if check["verdict"] == "ok"]
-    listed = "".join(map(item, good))
-    fold = f"<details><summary>{len(good)} audits are ok</summary><ul class=audits>{listed}</ul></details>"
-    return (f'<ul class="audits">{bad}</ul>' if bad else "<p>No audit found a fault.</p>") + (fold if good else "")
+#: sorts below every figure
+EMPTY = Cell("", -9)
 
 
-def taint(checks: Sequence[Mapping[str, Any]]) -> str:
-    """What stands beside the numbers that a failed audit is about."""
-    failed = [check["name"] for check in checks if check["verdict"] == "fail"]
-    if not failed:
-        return ""
-    return (
-        f'<p class="taint fail" role="note">Read these numbers with the failed audits in mind: '
-        f"{escape(', '.join(failed))}.</p>"
-    )
+@dataclass(frozen=True)
+class Table:
+    """A table that sorts; the first cell of a row is its head.
+
+    Args:
+        columns: heads.
+        rows: a cell for each column.
+        caption: what it shows, for those who do not see it.
+        bold: the head of the row that stands out.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str
+    bold: str = ""
 
 
-def headline(run: Finished) -> str:
+@dataclass(frozen=True)
+class Watched:
+    """Figures of one stage; ``fell`` if its monitor saw a collapse."""
+
+    name: str
+    curves: Sequence[str]
+    collapse: Sequence[str]
+    fell: bool
+
+
+def of(run: Finished) -> dict[str, Any]:
+    """Everything that the template of a run asks for, by its names there."""
+    checks = sorted(of_run(run.path), key=lambda check: _VERDICTS.index(check["verdict"]))
+    facts = run.provenance
+    resolved = run.path / "resolved.yaml"
+    again = shlex.join(["polo", "run", f"{run.path.name}/resolved.yaml", "--profile", "none"])
+    if any("sha256" in plugin for plugin in facts.get("plugins", [])):
+        again += " --trust-plugins"
+    return {
+        "name": run.name,
+        "folder": run.path.name,
+        "protocol": run.protocol,
+        "rows": run.results["rows"],
+        "users": run.results["users"],
+        "checks": checks,
+        "headline": headline(run),
+        "chosen_baselines": run.results.get("baselines") not in ("all", None),
+        "whole": whole(run),
+        "stages": stages(RunFolder(run.path).metrics()),
+        "slices": slices(run),
+        "ranked": in_words(run.protocol),
+        "margins": margins(run),
+        "examples": examples(run),
+        "facts": provenance(run),
+        "again": again,
+        "command": shlex.join(str(word) for word in facts.get("command", [])),
+        "recipe": resolved.read_text("utf-8", errors="replace") if resolved.is_file() else "",
+    }
+
+
+def headline(run: Finished) -> Table:
     """Every system by every metric, with intervals, and what the model adds to it."""
     systems = run.results["systems"]
     known = [name for name in next(iter(systems.values())) if all(name in figures for figures in systems.values())]
     metrics = known[:HEADLINE]
     first = metrics[0] if metrics else ""
     tests = {(t["b"], t["metric"]): t for t in run.results["comparisons"]}
-    rows = []
-    for name, figures in systems.items():
-        cells: list[Any] = [name]
-        for metric in metrics:
-            f = figures[metric]
-            cells.append((f"{f['value']:.3f}", f["value"], f"{f['low']:.3f} to {f['high']:.3f}"))
+
+    def added(name: str) -> Cell:
         test = tests.get((name, first))
         if test is None:
-            cells.append(("", -9, ""))
-        else:
-            p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
-            between = f"{test['low']:+.3f} to {test['high']:+.3f}, {p}"
-            cells.append((f"{test['difference']:+.3f}", test["difference"], between))
-        rows.append(cells)
-    bold = [index for index, name in enumerate(systems) if name == "model"]
-    note = (
-        "<p class=dim>Mean and 95 % interval, clustered by user; ties count by their expected value. The last column "
-        "is model minus system with a paired sign-flip test clustered by user.</p>"
-    )
-    if run.results.get("baselines") not in ("all", None):
-        note += "<p class=warn>Baselines were chosen by hand in this recipe; not all of them are shown.</p>"
-    return table(["system", *metrics, f"model adds ({first})"], rows, bold=bold, caption="Results") + note + whole(run)
+            return EMPTY
+        p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
+        between = f"{test['low']:+.3f} to {test['high']:+.3f}\n{p}"
+        return Cell(f"{test['difference']:+.3f}", test["difference"], between)
+
+    rows = [
+        [
+            Cell(name),
+            *(Cell(f"{f['value']:.3f}", f["value"], f"{f['low']:.3f} to {f['high']:.3f}")
+              for f in (figures[metric] for metric in metrics)),
+            added(name),
+        ]
+        for name, figures in systems.items()
+    ]  # fmt: skip
+    return Table(["system", *metrics, f"model adds ({first})"], rows, "Results", bold="model")
 
 
-def whole(run: Finished) -> str:
+def whole(run: Finished) -> Table | None:
     """Metrics that are no means over rows."""
     found = {name: figures for name, figures in run.results.get("whole", {}).items() if figures}
-    if not found:
-        return ""
     metrics = list(dict.fromkeys(metric for figures in found.values() for metric in figures))
-    rows = [[n, *((f"{f[m]:.3f}", f[m], "") if m in f else ("", -9, "") for m in metrics)] for n, f in found.items()]
-    return "<h3>Of the whole evaluation</h3>" + table(
-        ["system", *metrics], rows, caption="Figures of the whole evaluation"
-    )
+    rows = [
+        [Cell(name), *(Cell(f"{f[m]:.3f}", f[m]) if m in f else EMPTY for m in metrics)] for name, f in found.items()
+    ]
+    return Table(["system", *metrics], rows, "Figures of the whole evaluation") if rows else None
 
 
 def _series(
@@ -139,60 +153,55 @@ def _drawn(line: Mapping[str, Any], name: str) -> bool:
     return isinstance(value, int | float) and abs(value) < _LARGEST
 
 
-def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
+def _hit_ratio(metrics: Sequence[Mapping[str, Any]], stage: str) -> str:
+    """HR@1 on the validation sample, with its interval where every point has one."""
+    name = "valid/hit_ratio@1"
+    series = _series(metrics, stage, [name, f"{name}/low", f"{name}/high"])
+    found, low, high = (series.get(one.removeprefix("valid/"), []) for one in (name, f"{name}/low", f"{name}/high"))
+    band = [(x, a, b) for (x, a), (_, b) in zip(low, high, strict=False)] if len(low) == len(high) == len(found) else []
+    said = " with its 95 % interval" if band else ""
+    return lines(f"{stage}: validation HR@1{said}", {"hit_ratio@1": found}, "step", band=band)
+
+
+def stages(metrics: Sequence[Mapping[str, Any]]) -> list[Watched]:
     """Learning curves and the collapse plots of each stage."""
-    out = []
-    for stage in dict.fromkeys(line["stage"] for line in metrics):
-        plots = [
-            lines(f"{stage}: loss", _series(metrics, stage, ["loss"]), "step"),
-            lines(
-                f"{stage}: validation",
-                _series(metrics, stage, ["valid/hit_ratio@1", "valid/preference_accuracy"]),
-                "step",
-            ),
-            lines(f"{stage}: reward margin", _series(metrics, stage, ["rewards/margins"]), "step"),
-            lines(f"{stage}: log-probabilities", _series(metrics, stage, ["logps/chosen", "logps/rejected"]), "step"),
+    found = []
+    for stage in dict.fromkeys(str(line["stage"]) for line in metrics):
+
+        def plot(title: str, *names: str, stage: str = stage) -> str:
+            return lines(f"{stage}: {title}", _series(metrics, stage, names), "step")
+
+        curves = [
+            plot("loss", "loss"),
+            _hit_ratio(metrics, stage),
+            plot("validation preference accuracy", "valid/preference_accuracy"),
+            plot("reward margin", "rewards/margins"),
+            plot("log-probabilities", "logps/chosen", "logps/rejected"),
         ]
-        watched = _series(metrics, stage, ["valid/loss"])
         collapse = [
-            lines(f"{stage}: loss beside hit ratio (validation)",
-                  _series(metrics, stage, ["valid/loss", "valid/hit_ratio@1"]), "step"),
-            lines(f"{stage}: boundary against easy negatives (shares)",
-                  _series(metrics, stage, ["valid/boundary", "valid/gradient_boundary", "valid/gradient_easy"]),
-                  "step"),
-            lines(f"{stage}: beta", _series(metrics, stage, ["valid/beta"]), "step"),
-        ] if watched else []  # fmt: skip
-        if any(plots):
-            out.append(f"<h3>Stage {escape(stage)}</h3><div class=plots>{''.join(plots)}</div>")
-        if any(collapse):
-            fell = any(line.get("valid/collapse") for line in metrics if line.get("stage") == stage)
-            said = (
-                '<p class="fail"><strong>Preference optimisation collapse: the loss fell while the hit ratio fell.'
-                "</strong></p>"
-                if fell
-                else "<p class=dim>No collapse: the hit ratio did not fall while the loss fell.</p>"
-            )
-            out.append(
-                f"<h3>Stage {escape(stage)}: collapse monitor</h3>{said}<div class=plots>{''.join(collapse)}</div>"
-            )
-    return "".join(out) or "<p class=dim>No metric lines.</p>"
+            plot("loss beside hit ratio (validation)", "valid/loss", "valid/hit_ratio@1"),
+            plot("boundary against easy negatives (shares)",
+                 "valid/boundary", "valid/gradient_boundary", "valid/gradient_easy"),
+            plot("beta", "valid/beta"),
+        ] if _series(metrics, stage, ["valid/loss"]) else []  # fmt: skip
+        fell = any(line.get("valid/collapse") for line in metrics if line.get("stage") == stage)
+        found.append(Watched(stage, list(filter(None, curves)), list(filter(None, collapse)), fell))
+    return [stage for stage in found if stage.curves or stage.collapse]
 
 
-def slices(run: Finished) -> str:
-    """The first metric by bins of the rows."""
-    cut = run.results.get("slices", {})
-    if not cut:
-        return "<p class=dim>This run kept no slices.</p>"
+def slices(run: Finished) -> list[str]:
+    """The first metric by bins of the rows; one bin would say what the table says."""
+    cut = {name: bins for name, bins in run.results.get("slices", {}).items() if len(bins) > 1}
     plots = []
     for name, bins in cut.items():
-        systems = bins[0]["systems"] if bins else {}
+        systems = bins[0]["systems"]
         everywhere = [one["systems"].get(system, {}) for one in bins for system in systems]
         shared = everywhere[0] if everywhere else {}
         metric = next((m for m in shared if all(m in figures for figures in everywhere)), None)
         if metric is not None:
             columns = {s: [one["systems"][s][metric] for one in bins] for s in systems}
             plots.append(bars(f"{metric} by {name}", [one["label"] for one in bins], columns, name))
-    return f"<div class=plots>{''.join(plots)}</div>"
+    return plots
 
 
 def margins(run: Finished) -> str:
@@ -215,31 +224,17 @@ def margins(run: Finished) -> str:
         counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)
         columns[system] = (counts / len(values)).tolist()
     labels = [f"{(a + b) / 2:.1f}" for a, b in pairwise(edges.tolist())]
-    drawing = bars("Share of rows by margin", labels, columns, "score of the target minus the best other score")
-    note = "<p class=dim>Right of 0 the target is ranked first. The ends hold the outermost 1 %.</p>"
-    return f"<div class=plots>{drawing}</div>{note}"
+    return bars("Share of rows by margin", labels, columns, "score of the target minus the best other score")
 
 
-def examples(run: Finished) -> str:
+def examples(run: Finished) -> list[Example] | None:
     """Histories, ranked candidates with probabilities, and the truth."""
     file = run.path / "eval" / "examples.json"
-    if not file.is_file():
-        return "<p class=dim>This run kept no examples; <code>polo eval RUN</code> writes them.</p>"
-    out = []
-    for one in read(file, list[Example], fix="polo eval RUN writes it anew"):
-        ranked = "".join(
-            f"<li{' class=truth' if c['title'] == one['target'] else ''}>{escape(c['title'])} "
-            f"<span class=dim>{100 * c['probability']:.1f} %</span>"
-            f"{' (chosen)' if c['title'] == one['target'] else ''}</li>"
-            for c in one["candidates"]
-        )
-        shown = " &middot; ".join(escape(title) for title in one["history"])
-        out.append(f'<div class="example"><p><strong>Shown:</strong> {shown}</p><ol>{ranked}</ol></div>')
-    return "".join(out)
+    return read(file, list[Example], fix="polo eval RUN writes it anew") if file.is_file() else None
 
 
-def provenance(run: Finished) -> str:
-    """Where the numbers come from, and how to get them again."""
+def provenance(run: Finished) -> dict[str, str]:
+    """Where the numbers come from."""
     facts = run.provenance
     hardware, git, data = facts.get("hardware", {}), facts.get("git", {}), facts.get("data", {})
     shown = {
@@ -252,17 +247,4 @@ def provenance(run: Finished) -> str:
         "hardware": ", ".join(f"{key}: {value}" for key, value in hardware.items() if value),
         "code": f"{git.get('commit', '')}{' with uncommitted changes' if git.get('dirty') else ''}" if git else "",
     }  # fmt: skip
-    listed = "".join(
-        f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in shown.items() if value != ""
-    )
-    resolved = run.path / "resolved.yaml"
-    recipe = resolved.read_text("utf-8", errors="replace") if resolved.is_file() else ""
-    again = shlex.join(["polo", "run", f"{run.path.name}/resolved.yaml", "--profile", "none"])
-    if any("sha256" in plugin for plugin in facts.get("plugins", [])):
-        again += " --trust-plugins"
-    given = shlex.join(str(word) for word in facts.get("command", []))
-    return (
-        f"<dl>{listed}</dl><h3>To get these numbers again</h3><pre>{escape(again)}</pre>"
-        f"<p class=dim>As it was started:</p><pre>{escape(given)}</pre>"
-        f"<details><summary>The resolved recipe</summary><pre>{escape(recipe)}</pre></details>"
-    )
+    return {name: str(value) for name, value in shown.items() if value != ""}

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from markupsafe import Markup
+
 Points = Sequence[tuple[float, float]]
 
 _WIDTH, _HEIGHT = 460.0, 240.0
@@ -87,13 +89,27 @@ def _legend(names: Sequence[str], *, filled: bool) -> str:
     return f'<div class="legend">{"".join(items)}</div>' if len(names) > 1 or not filled else ""
 
 
-def lines(title: str, series: Mapping[str, Points], x_label: str) -> str:
-    """A figure with one line for each series; empty if there are no two points."""
+def lines(
+    title: str, series: Mapping[str, Points], x_label: str, *, band: Sequence[tuple[float, float, float]] = ()
+) -> str:
+    """A figure with one line for each series; empty if there are no two points.
+
+    Args:
+        title: of the figure.
+        series: name -> points (x, y).
+        x_label: under the axis.
+        band: (x, low, high) around the first series.
+    """
     series = {name: points for name, points in series.items() if len(points) > 1}
     if not series:
         return ""
-    frame = _Frame([x for p in series.values() for x, _ in p], [y for p in series.values() for _, y in p])
+    ends = [y for _, low, high in band for y in (low, high)]
+    frame = _Frame([x for p in series.values() for x, _ in p], [*(y for p in series.values() for _, y in p), *ends])
     body = frame.grid()
+    if band:
+        around = [*((x, high) for x, _, high in band), *((x, low) for x, low, _ in reversed(band))]
+        corners = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in around)
+        body += f'<polygon class="band0" points="{corners}"/>'
     for index, points in enumerate(series.values()):
         path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in thinned(points))
         body += f'<polyline class="line{index}" points="{path}" stroke-dasharray="{_DASHES[index % 4]}"/>'
@@ -128,8 +144,8 @@ def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]
     return _figure(title, _svg(title, said, body + _axis(x_label)), _legend(list(series), filled=True))
 
 
-def _figure(title: str, drawing: str, legend: str) -> str:
-    return f"<figure><figcaption>{escape(title)}</figcaption>{drawing}{legend}</figure>"
+def _figure(title: str, drawing: str, legend: str) -> Markup:
+    return Markup(f"<figure><figcaption>{escape(title)}</figcaption>{drawing}{legend}</figure>")  # noqa: S704 - its words are escaped
 
 
 def thinned(points: Points, most: int = 400) -> Points:

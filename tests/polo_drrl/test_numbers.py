@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polo import Scores
 from polo.testing import context, small_splits
+from polo_drrl.adam import Adam
 from tests.contracts.components import make
 
 
@@ -198,3 +201,35 @@ def test_the_adversary_of_adv_infonce_makes_the_loss_larger() -> None:
         found += head(s, s.valid_rejected, beta).tolist()
         head.after_step(step)
     assert found == sorted(set(found))
+
+
+def test_adv_infonce_with_one_negative() -> None:
+    """One kept of two: log 1 = 0 and P = 1, so log(1 + w e^d) with w = 2, d = 0.5: log 4.297443 = 1.458020."""
+    s, beta = scores([[1.0, 0.0, 1.5]]), torch.ones(1, 2, dtype=torch.float64)
+    head = make("loss", "adv_infonce", context(splits=small_splits()), weight=2.0)
+    assert head(s, torch.tensor([[False, True]]), beta).tolist() == pytest.approx([1.458020], abs=1e-6)
+
+
+def test_the_adversary_moves_after_every_so_many_steps() -> None:
+    """With ``every: 3`` after the steps 2, 5, ... from 0."""
+    s, beta = scores([[1.0, 0.0, 1.5]]), torch.ones(1, 2, dtype=torch.float64)
+    head = make("loss", "adv_infonce", context(splits=small_splits()), lr=0.1, every=3)
+    moved = []
+    for step in range(6):
+        before = head.state_dict()["values"].clone()
+        head(s, s.valid_rejected, beta)
+        head.after_step(step)
+        moved.append(not torch.equal(head.state_dict()["values"], before))
+    assert moved == [False, False, True, False, False, True]
+
+
+@given(st.lists(st.lists(st.floats(-10, 10), min_size=3, max_size=3), min_size=1, max_size=6))
+def test_law_a_heads_own_parameters_move_as_torchs_adam_moves(gradients: list[list[float]]) -> None:
+    own, judge = Adam(torch.tensor([1.0, -2.0, 0.5]), 0.1), torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    optimiser = torch.optim.Adam([judge], lr=0.1)
+    for gradient in gradients:
+        judge.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimiser.step()
+        own.propose(judge.grad)
+        own.commit()
+    assert own.values.tolist() == pytest.approx(judge.tolist(), abs=1e-9)

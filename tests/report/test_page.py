@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +20,7 @@ from polo.report.svg import bars, lines, thinned, ticks
 from polo.store.files import write_json
 from tests.report.folders import write_run
 
-VOID = {"meta", "line", "rect", "polyline", "br"}
+VOID = {"meta", "line", "rect", "polyline", "polygon", "br"}
 
 
 class Balanced(HTMLParser):
@@ -70,6 +72,60 @@ def test_the_page_is_whole_small_and_needs_no_network(run: Path) -> None:
     assert "prefers-color-scheme:dark" in text
 
 
+def test_every_table_scrolls_in_a_box_of_its_own(run: Path) -> None:
+    text = page([run])
+    assert text.count("<table") == len(re.findall(r'<div class="scroll" [^>]*><table', text)) > 0
+    assert ".scroll{overflow-x:auto" in text
+
+
+def overhang(text: str, folder: Path, width: int) -> tuple[int, int]:
+    """Pixels by which the page, and the widest of its tables, are wider than a frame of ``width`` in a browser."""
+    (folder / "report.html").write_text(text, "utf-8")
+    measures = (
+        "const page=frame.contentDocument,over=e=>e.scrollWidth-e.clientWidth;"
+        "document.title='page '+over(page.documentElement)"
+        "+' tables '+Math.max(...[...page.querySelectorAll('.scroll')].map(over))"
+    )
+    (folder / "frame.html").write_text(
+        f'<iframe id="frame" src="report.html" style="width:{width}px;height:900px;border:0" onload="{measures}">'
+    )
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--allow-file-access-from-files",
+        "--window-size=1400,900",
+    ]
+    command = ["chromium", *options, f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
+    said = subprocess.run([*command, f"file://{folder}/frame.html"], capture_output=True, text=True, timeout=120)
+    found = re.search(r"<title>page (-?\d+) tables (-?\d+)</title>", said.stdout)
+    assert found is not None, said.stdout[-500:] + said.stderr[-500:]
+    return int(found[1]), int(found[2])
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_never_scrolls_sideways_in_a_browser(run: Path, tmp_path: Path, width: int) -> None:
+    """Not for a name without a place to break either; at the width of a laptop the tables have room as well."""
+    page_over, tables_over = overhang(page([run]), tmp_path, width)
+    assert page_over <= 0
+    assert width == 390 or tables_over <= 0
+    long = write_run(tmp_path / "long", strength=1, name="W" * 184)
+    assert overhang(page([run, long]), tmp_path, width)[0] <= 0
+
+
+def test_the_curve_of_the_hit_ratio_has_its_interval(run: Path) -> None:
+    figures = [{"stage": "prefer", "step": i, "valid/hit_ratio@1": 0.5, "valid/hit_ratio@1/low": 0.4 - i / 100,
+                "valid/hit_ratio@1/high": 0.6} for i in range(3)]  # fmt: skip
+    (run / "metrics.jsonl").write_text("".join(json.dumps(s) + "\n" for s in figures))
+    corners = re.findall(r'<polygon class="band0" points="([^"]*)"', page([run]))
+    assert len(corners) == 1
+    places = [tuple(float(x) for x in point.split(",")) for point in corners[0].split()]
+    assert len(places) == 6
+    assert len({y for _, y in places[:3]}) == 1, "the upper end, left to right, is level"
+    assert places[3][1] > places[4][1] > places[5][1], "the lower end, right to left, rises"
+
+
 def test_a_failed_audit_stands_at_the_top_and_beside_the_numbers(run: Path) -> None:
     text = page([run])
     assert text.index("<h2>Audits</h2>") < text.index('id="results"') < text.index("failed audits in mind: order")
@@ -82,6 +138,23 @@ def test_what_the_run_says_is_words_not_markup(run: Path) -> None:
     assert "<script>alert(1)" not in text
     assert "&lt;b&gt;explains" in text
     assert "B &amp; C" in text
+
+
+def test_law_markup_in_any_word_of_a_run_stays_words(tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>"
+    folder = write_run(tmp_path / "a", strength=1, name=evil, method=evil, changes={"data": evil, "negatives": evil})
+    (folder / "resolved.yaml").write_text(f"name: {evil}")
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps({"stage": evil, "step": i, "loss": i, "valid/loss": i}) + "\n" for i in range(3))
+    )
+    finding = {"figure": 1.0, "meaning": evil, "fix": evil}
+    write_json(folder / "audits.json", {"checks": [{"name": evil, "verdict": "fail", **finding}]})
+    like = write_run(tmp_path / "b", strength=2, name="b", method="ipo", changes={"data": evil, "negatives": evil})
+    for runs in ([folder], [folder, like]):
+        text = page(runs)
+        check(text)
+        assert text.count("<script>") == 1, "the one that sorts"
+        assert text.count("&lt;script&gt;") > 8
 
 
 def test_collapse_is_told_in_words_too(run: Path) -> None:
