@@ -40,7 +40,7 @@ def polo_evaluators() -> Sequence[Component]:
             summary="share of the first k that is relevant",
         ),
         Component(
-            name="map",
+            name="average_precision",
             build="polo_metrics.ranking:MAP",
             summary="average precision: the precision at the rank of each relevant item, averaged over these",
             source="ties as in McSherry & Najork 2008, doi 10.1007/978-3-540-78646-7_38",

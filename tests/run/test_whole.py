@@ -13,7 +13,7 @@ from polo.report.runs import read_margins
 from tests.run.toy import RECIPE, Main, command, folder_of
 
 ALL = RECIPE.replace("candidates: {n: 10, negatives: uniform}", "candidates: {n: all}").replace(
-    "mrr]", "mrr, map, {use: coverage, k: [5]}]"
+    "mrr]", "mrr, average_precision, {use: coverage, k: [5]}]"
 )
 
 
