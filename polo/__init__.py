@@ -44,6 +44,7 @@ _PUBLIC = {
     "Generates": "polo.protocols",
     "Gift": "polo.protocols",
     "Giving": "polo.protocols",
+    "Grouped": "polo.protocols",
     "InParts": "polo.protocols",
     "InputError": "polo.errors",
     "IntArray": "polo.data",
@@ -54,8 +55,10 @@ _PUBLIC = {
     "NamedBase": "polo.protocols",
     "Need": "polo.protocols",
     "Needing": "polo.protocols",
+    "Optimiser": "polo.protocols",
     "PAD": "polo.data",
     "OfLists": "polo.protocols",
+    "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
     "PeekTop": "polo.protocols",
     "Policy": "polo.protocols",
@@ -88,6 +91,8 @@ _PUBLIC = {
     "draw_distinct": "polo.candidates",
     "hookimpl": "polo.plugin.hookspecs",
     "seed_of": "polo.randomness",
+    "whole_file": "polo.store.files",
+    "whole_folder": "polo.store.files",
 }
 
 __all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
@@ -137,6 +142,7 @@ if TYPE_CHECKING:
     from polo.protocols import Generates as Generates
     from polo.protocols import Gift as Gift
     from polo.protocols import Giving as Giving
+    from polo.protocols import Grouped as Grouped
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
     from polo.protocols import Loss as Loss
@@ -144,6 +150,8 @@ if TYPE_CHECKING:
     from polo.protocols import Need as Need
     from polo.protocols import Needing as Needing
     from polo.protocols import OfLists as OfLists
+    from polo.protocols import Optimiser as Optimiser
+    from polo.protocols import ParamGroup as ParamGroup
     from polo.protocols import Peek as Peek
     from polo.protocols import PeekTop as PeekTop
     from polo.protocols import Policy as Policy
@@ -166,6 +174,8 @@ if TYPE_CHECKING:
     from polo.randomness import seed_of as seed_of
     from polo.scores import Draw as Draw
     from polo.scores import Scores as Scores
+    from polo.store.files import whole_file as whole_file
+    from polo.store.files import whole_folder as whole_folder
 
 
 def __getattr__(name: str) -> Any:

@@ -10,16 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from polo.data import PAD, IntArray, Known, Ragged, Rows, Splits, Whole
+from polo.data import PAD, BoolArray, IntArray, Known, Ragged, Rows, Splits, Whole
 from polo.errors import InputError
 from polo.randomness import RowRandom
-
-BoolArray = npt.NDArray[np.bool_]
 
 #: as the length of a list: the whole catalogue
 ALL: Final = "all"
@@ -67,11 +65,15 @@ def draw_distinct(
     if k == 0 or n_items == 0 or len(rows) == 0:
         return items, np.zeros((len(rows), k), dtype=np.bool_)
     width = 2 * k + 8
+    # most rows of a large catalogue need hardly more than k proposals: the rest of a round is read where it is missed.
+    # Where a round is cut decides no draw, as all of it is addressed by row and column
+    parts = (slice(0, k + k // 16 + 2), slice(k + k // 16 + 2, width))
     step = max(1, _ENTRIES // width)
     for start in range(0, len(rows), step):
         open_ = np.arange(start, min(start + step, len(rows)), dtype=np.int64)
-        for turn in range(_ROUNDS):
-            proposals = (rng.child("round", turn).uniform(rows[open_], width) * n_items).astype(np.int64)
+        for turn, part in product(range(_ROUNDS), parts):
+            stream = rng.child("round", turn).uniform(rows[open_], part.stop)[:, part]
+            proposals = (stream * n_items).astype(np.int64)
             _take(items, found, open_, proposals, ~forbidden(open_, proposals))
             open_ = open_[found[open_] < k]
             if not len(open_):
@@ -83,18 +85,25 @@ def draw_distinct(
 def _take(items: IntArray, found: IntArray, at: IntArray, proposals: IntArray, allowed: BoolArray) -> None:
     """Appends to ``items[at]`` the first proposals that are allowed and new, up to k; updates ``found``."""
     k = items.shape[1]
+    most = int(found[at].max(initial=0))
     # what a row holds already stands before the new proposals, so "first of its kind" also means "not yet drawn"
-    held = np.where(np.arange(k) < found[at, None], items[at], -1 - np.arange(k))
-    everything = np.concatenate([held, proposals], axis=1)
-    order = np.argsort(everything, axis=1, kind="stable")
-    in_order = np.take_along_axis(everything, order, axis=1)
-    repeated = np.zeros_like(allowed, shape=everything.shape)
-    np.put_along_axis(repeated, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
-    fresh = allowed & ~repeated[:, k:]
+    held = np.where(np.arange(most) < found[at, None], items[at, :most], -1 - np.arange(most))
+    fresh = allowed & ~_repeated(np.concatenate([held, proposals], axis=1))[:, most:]
     place = found[at, None] + np.cumsum(fresh, axis=1) - 1
     row, column = np.nonzero(fresh & (place < k))
     items[at[row], place[row, column]] = proposals[row, column]
     found[at] = np.minimum(found[at] + fresh.sum(axis=1), k)
+
+
+def _repeated(items: IntArray) -> BoolArray:
+    """``[m, j]`` True where the same number stands further left in the row."""
+    repeated = np.zeros(items.shape, dtype=np.bool_)
+    # numbers and columns in one word, so that one plain sort brings equal ones together, leftmost first
+    bits = items.shape[1].bit_length()
+    words = np.sort(items << bits | np.arange(items.shape[1]), axis=1)
+    row, place = np.nonzero(words[:, 1:] >> bits == words[:, :-1] >> bits)
+    repeated[row, words[row, place + 1] & ((1 << bits) - 1)] = True
+    return repeated
 
 
 def _finish(

@@ -190,14 +190,25 @@ class Known:
     def __init__(self, user: IntArray, item: IntArray, n_items: int) -> None:
         self.n_items = n_items
         self._codes = np.unique(user.astype(np.int64) * n_items + item)
+        # a bit for each hash that occurs among at least 16 a code: most items that a user does not know are told by it
+        self._shift = np.uint64(64 - max(6, (16 * len(self._codes)).bit_length()))
+        self._marked = np.zeros(1 << (61 - int(self._shift)), dtype=np.uint8)
+        np.bitwise_or.at(self._marked, *self._place(self._codes))
+
+    def _place(self, codes: IntArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+        """Byte and bit of each code: upper bits of a product with 2^64 / golden ratio (Knuth, TAOCP 3, sec. 6.4)."""
+        place = (codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> self._shift
+        return place >> np.uint64(3), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8)
 
     def has(self, user: IntArray, items: IntArray) -> npt.NDArray[np.bool_]:
         """``user [N]``, ``items [N, k]`` -> bool ``[N, k]``."""
         codes = user[:, None] * self.n_items + items
-        if not len(self._codes):
-            return np.zeros(codes.shape, dtype=np.bool_)
-        at = np.searchsorted(self._codes, codes)
-        found: npt.NDArray[np.bool_] = self._codes[np.minimum(at, len(self._codes) - 1)] == codes
+        byte, bit = self._place(codes)
+        found: npt.NDArray[np.bool_] = (self._marked[byte] & bit) != 0
+        perhaps = codes[found]
+        if len(perhaps):  # the bit says perhaps, or no
+            at = np.searchsorted(self._codes, perhaps)
+            found[found] = self._codes[np.minimum(at, len(self._codes) - 1)] == perhaps
         return found
 
     def count(self, user: IntArray) -> IntArray:

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from polo.data import Rows
+
 Unit = Literal["logprob", "similarity"]
 
 #: the fields of Scores that hold a row per batch row
@@ -37,6 +39,11 @@ class Draw:
     def __getitem__(self, index: Int[Tensor, " n"]) -> Draw:
         """The draws of some rows."""
         return Draw(self.items[index], self.valid[index], None if self.log_q is None else self.log_q[index])
+
+    def beside(self, rows: Rows) -> tuple[Int[Tensor, "b n"], Bool[Tensor, "b n"]]:
+        """Items ``[B, 1+K]`` with each row's target in column 0, and which of them are real."""
+        target = torch.from_numpy(rows.target)[:, None].to(self.items.device)
+        return torch.cat([target, self.items], dim=1), torch.cat([torch.ones_like(target).bool(), self.valid], dim=1)
 
     @classmethod
     def none(cls, batch: int) -> Draw:
@@ -63,7 +70,7 @@ class Scores:
         >>> import torch
         >>> policy = torch.tensor([[-1.0, -2.0, -3.0]])
         >>> s = Scores.of(policy, ref=torch.zeros(1, 3))
-        >>> s.chosen.tolist(), s.rejected.tolist(), s.ratio.tolist()
+        >>> s.chosen.tolist(), s.rejected.tolist(), s.log_ratio.tolist()
         ([-1.0], [[-2.0, -3.0]], [[-1.0, -2.0, -3.0]])
     """
 
@@ -83,25 +90,56 @@ class Scores:
         cls,
         policy: Float[Tensor, "b n"],
         *,
+        items: Int[Tensor, "b n"] | None = None,
         ref: Float[Tensor, "b n"] | None = None,
         tokens: Int[Tensor, "b n"] | None = None,
         valid: Bool[Tensor, "b n"] | None = None,
+        users: Int[Tensor, " b"] | None = None,
+        rows: Int[Tensor, " b"] | None = None,
+        log_q: Float[Tensor, "b k"] | None = None,
         mismatched: Float[Tensor, " b"] | None = None,
         unit: Unit = "logprob",
     ) -> Scores:
-        """Scores from tensors alone, with everything else filled in: for examples and tests."""
+        """Scores with everything that is not given filled in: items 0 to K, one token each, all valid, a user a row."""
         b, n = policy.shape
-        rows = torch.arange(b, device=policy.device)
-        items = torch.arange(n, device=policy.device).expand(b, n)
+        number = torch.arange(b, device=policy.device)
         ones = torch.ones(b, n, dtype=torch.long, device=policy.device)
         return cls(
-            items=items,
+            items=torch.arange(n, device=policy.device).expand(b, n) if items is None else items,
             policy=policy,
             ref=ref,
             tokens=ones if tokens is None else tokens,
             valid=ones.bool() if valid is None else valid,
-            users=rows,
-            rows=rows,
+            users=number if users is None else users,
+            rows=number if rows is None else rows,
+            log_q=log_q,
+            mismatched=mismatched,
+            unit=unit,
+        )
+
+    @classmethod
+    def of_draw(
+        cls,
+        rows: Rows,
+        draw: Draw,
+        policy: Float[Tensor, "b n"],
+        *,
+        ref: Float[Tensor, "b n"] | None = None,
+        tokens: Int[Tensor, "b n"] | None = None,
+        mismatched: Float[Tensor, " b"] | None = None,
+        unit: Unit = "logprob",
+    ) -> Scores:
+        """Scores of the targets of ``rows`` and of the negatives drawn for them, on the device of ``policy``."""
+        items, valid = (tensor.to(policy.device) for tensor in draw.beside(rows))
+        return cls.of(
+            policy,
+            items=items,
+            ref=ref,
+            tokens=tokens,
+            valid=valid,
+            users=torch.from_numpy(rows.user).to(policy.device),
+            rows=torch.from_numpy(rows.id).to(policy.device),
+            log_q=None if draw.log_q is None else draw.log_q.to(policy.device),
             mismatched=mismatched,
             unit=unit,
         )
@@ -117,9 +155,14 @@ class Scores:
         return self.policy[:, 1:]
 
     @property
-    def ratio(self) -> Float[Tensor, "b n"]:
-        """Log-ratio ``policy - ref`` of all items; the policy score itself where there is no reference."""
-        return self.policy if self.ref is None else self.policy - self.ref
+    def wide(self) -> Float[Tensor, "b n"]:
+        """The policy's scores in at least float32 (float64 stays): nothing is computed in half precision."""
+        return _wide(self.policy)
+
+    @property
+    def log_ratio(self) -> Float[Tensor, "b n"]:
+        """``policy - ref`` in at least float32; :attr:`wide` where there is no reference."""
+        return self.wide if self.ref is None else self.wide - _wide(self.ref)
 
     @property
     def valid_rejected(self) -> Bool[Tensor, "b k"]:
@@ -143,3 +186,7 @@ class Scores:
     def detach(self) -> Scores:
         """The same scores without gradient: what samplers and betas are given."""
         return replace(self, policy=self.policy.detach())
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

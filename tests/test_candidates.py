@@ -83,6 +83,23 @@ def test_a_draw_depends_on_its_row_alone(order: list[int], size: int, k: int) ->
     assert (part_valid == whole_valid[some]).all()
 
 
+@given(st.integers(20, 60), st.integers(1, 12), st.integers(0, 9))
+def test_law_a_draw_is_the_first_of_a_rows_own_stream_that_are_new_and_allowed(n_items: int, k: int, seed: int) -> None:
+    """Read one by one from the two rounds' streams of 2 k + 8 numbers, as the law is stated."""
+    rng, rows = RowRandom(seed, "law"), np.arange(15) * 13
+    ban = np.random.default_rng(seed).random((15, n_items)) < 0.3
+    items, valid = draw_distinct(rng, rows, n_items, k, lambda at, items: ban[at[:, None], items])
+    told = 0
+    for row in range(15):
+        stream = [rng.child("round", turn).uniform(rows[row : row + 1], 2 * k + 8)[0] for turn in range(2)]
+        read = dict.fromkeys(int(u * n_items) for u in np.concatenate(stream))
+        first = [item for item in read if not ban[row, item]][:k]
+        assert items[row, : len(first)].tolist() == first
+        told += len(first) == k
+    assert told  # else everything was put in order, and nothing was read
+    assert valid[:, 0].all()
+
+
 @pytest.mark.parametrize(
     ("n_items", "allowed", "k"),
     [(5, [0, 1, 3, 4], 2), (4, [0, 1, 2, 3], 4), (400, [7, 90, 200, 399], 2)],
@@ -198,6 +215,10 @@ def test_whatever_makes_numbers_incomparable_changes_the_hash() -> None:
     hashes = {protocol_hash(p) for p in [described(), *others]}
     assert len(hashes) == len(others) + 1
     assert protocol_hash(described()) == protocol_hash(described())
+
+
+def test_a_seed_that_nothing_is_drawn_by_changes_no_hash() -> None:
+    assert described(negatives="file", seed=1) == described(negatives="file", seed=0)
 
 
 def test_rows_without_lists_have_no_protocol() -> None:

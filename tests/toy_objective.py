@@ -31,7 +31,7 @@ class Pairs:
     needs: frozenset[str] = frozenset({"negatives"})
 
     def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        margin = scores.ratio[:, :1] - scores.ratio[:, 1:]
+        margin = scores.log_ratio[:, :1] - scores.log_ratio[:, 1:]
         loss = torch.where(keep, torch.nn.functional.softplus(-beta * margin), torch.zeros_like(margin))
         return loss.sum(dim=1) / keep.sum(dim=1).clamp_min(1)
 
@@ -43,6 +43,6 @@ class Centred(Pairs):
     needs: frozenset[str] = frozenset({"negatives", "whole_batch"})
 
     def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        margin = scores.ratio[:, :1] - scores.ratio[:, 1:]
+        margin = scores.log_ratio[:, :1] - scores.log_ratio[:, 1:]
         mean = torch.where(keep, margin, torch.zeros_like(margin)).sum() / keep.sum()
         return Pairs()(replace(scores, policy=scores.policy - mean * (scores.policy != 0)), keep, beta) + mean**2

@@ -40,13 +40,11 @@ def listed_scores(evaluation: Path, k: int, policy: str = "model", reference: st
     def ordered(table: object) -> Tensor:
         return torch.from_numpy(np.take_along_axis(np.asarray(table), order, axis=1))
 
-    items = ordered(candidates)
-    return Scores(
-        items=items,
-        policy=ordered(np.stack(own["scores"].to_numpy()).astype(np.float64)),
+    return Scores.of(
+        ordered(np.stack(own["scores"].to_numpy()).astype(np.float64)),
+        items=ordered(candidates),
         ref=ordered(np.stack(other["scores"].to_numpy()).astype(np.float64)),
         tokens=ordered(np.stack(own["tokens"].to_numpy()).astype(np.int64)),
-        valid=torch.ones_like(items, dtype=torch.bool),
         users=torch.from_numpy(own["user"].to_numpy().copy()),
         rows=torch.from_numpy(rows.copy()),
     )

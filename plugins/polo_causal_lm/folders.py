@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from pathlib import Path
-from typing import Any
+
+from polo import PoloError, whole_file, whole_folder
 
 #: endings of what makes a model: config, weights, tokenizer
 _ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja")
@@ -27,6 +26,7 @@ def folder_hash(folder: Path, cache: Path | None = None) -> str:
         cache: folder in which each file's hash is remembered by path, size and time of change; ``None`` reads all anew.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as d:
         ...     _ = Path(d, "config.json").write_text("{}")
         ...     len(folder_hash(Path(d)))
@@ -52,20 +52,9 @@ def _hash(path: Path, cache: Path | None) -> str:
     except (OSError, ValueError, TypeError):
         pass
     digest = _read(path)
-    with contextlib.suppress(OSError):  # full, or read-only: read anew next time
-        _remember(place, [*told, digest])
+    with contextlib.suppress(PoloError), whole_file(place) as temporary:  # full, or read-only: read anew next time
+        temporary.write_text(json.dumps([*told, digest]), "utf-8")
     return digest
-
-
-def _remember(place: Path, line: list[Any]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(line, file)
-        Path(name).replace(place)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> str:
@@ -77,16 +66,9 @@ def keep(source: Path, folder: Path) -> None:
     """The model's files in ``folder`` too, by hard links, else as copies; what stood there is replaced."""
     if folder.is_dir() and (folder.samefile(source) or folder_hash(folder) == folder_hash(source)):
         return
-    work = Path(tempfile.mkdtemp(prefix=".tmp-base-", dir=folder.parent))
-    try:
-        work.chmod(0o755)
+    with whole_folder(folder, manifest=False) as work:
         for path in _files(source):
             try:
                 (work / path.name).hardlink_to(path.resolve())
             except OSError:  # another file system, or one without links
                 shutil.copyfile(path, work / path.name)
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from polo import PAD, InputError, IntArray, ItemTable, Known, RowRandom, Rows, Sequences, Splits
+from polo import PAD, BoolArray, InputError, IntArray, ItemTable, Known, RowRandom, Rows, Sequences, Splits
 
-BoolArray = npt.NDArray[np.bool_]
 Pairs = tuple[IntArray, IntArray]
 
 

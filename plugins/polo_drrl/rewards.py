@@ -37,8 +37,7 @@ def needs_of(options: LossOptions, *more: Need) -> frozenset[Need]:
 
 def unscaled(scores: Scores, options: LossOptions) -> Float[Tensor, "b n"]:
     """Scores or log-ratios ``[B, 1+K]`` in at least float32, not scaled by beta; also of what is not kept."""
-    policy = scores.policy if scores.policy.dtype == torch.float64 else scores.policy.float()
-    return policy if scores.ref is None or options.reward == "score" else policy - scores.ref.to(policy.dtype)
+    return scores.wide if options.reward == "score" else scores.log_ratio
 
 
 def rewards(scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"], options: LossOptions) -> Rewards:

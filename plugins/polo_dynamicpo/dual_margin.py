@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -40,25 +42,9 @@ class DualMargin:
         return torch.where(keep, o.base * (1 + o.scale * torch.tanh(q)), o.base)
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def _logprob(scores: Scores) -> Float[Tensor, "b n"]:
-    return _wide(scores.policy)
-
-
-def _log_ratio(scores: Scores) -> Float[Tensor, "b n"]:
-    return _wide(scores.policy) if scores.ref is None else _wide(scores.policy) - _wide(scores.ref)
-
-
-def _mean_logprob(scores: Scores) -> Float[Tensor, "b n"]:
-    return _wide(scores.policy) / scores.tokens.clamp(min=1)
-
-
 _NONE: frozenset[Need] = frozenset()
-_STATISTIC = {
-    "logprob": (_logprob, _NONE),
-    "log_ratio": (_log_ratio, frozenset[Need]({"reference"})),
-    "mean_logprob": (_mean_logprob, frozenset[Need]({"tokens"})),
+_STATISTIC: dict[str, tuple[Callable[[Scores], Tensor], frozenset[Need]]] = {
+    "logprob": (lambda scores: scores.wide, _NONE),
+    "log_ratio": (lambda scores: scores.log_ratio, frozenset[Need]({"reference"})),
+    "mean_logprob": (lambda scores: scores.wide / scores.tokens.clamp(min=1), frozenset[Need]({"tokens"})),
 }

@@ -34,8 +34,7 @@ def linear_pairs(
     scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"], options: LinearOptions
 ) -> LinearPairs:
     """Log-ratios against the reference, per token or per title, of each kept pair (or of the mean negative)."""
-    policy = scores.policy if scores.policy.dtype == torch.float64 else scores.policy.float()
-    x = policy if scores.ref is None else policy - scores.ref.to(policy.dtype)
+    x = scores.log_ratio
     if options.length == "mean":
         x = x / scores.tokens.clamp(min=1)
     rejected = torch.where(keep, x[:, 1:], 0.0)

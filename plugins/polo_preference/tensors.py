@@ -16,13 +16,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from polo import Scores
-
-
-def wide(x: Tensor) -> Tensor:
-    """float32 for half types, otherwise as it is (float64 stays float64)."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
 
 def softplus(x: Tensor) -> Tensor:
     """``log(1 + exp(x)) = -log sigmoid(-x)``, exact everywhere (torch's own is cut at 20, and 2e-9 off there).
@@ -32,11 +25,6 @@ def softplus(x: Tensor) -> Tensor:
         [0.6931471824645996, 10000.0]
     """
     return -logsigmoid(-x)
-
-
-def log_ratio(scores: Scores) -> Float[Tensor, "b n"]:
-    """``policy - ref`` in at least float32; the subtraction itself is not done in bf16."""
-    return wide(scores.policy) if scores.ref is None else wide(scores.policy) - wide(scores.ref)
 
 
 def per_token(x: Float[Tensor, "b n"], tokens: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
@@ -70,7 +58,7 @@ def pairs(x: Float[Tensor, "b n"], keep: Bool[Tensor, "b k"], beta: Float[Tensor
     return Pairs(
         torch.where(keep, x[:, :1], zero),
         torch.where(keep, x[:, 1:], zero),
-        torch.where(keep, wide(beta).to(x.dtype), x.new_ones(())),  # not 0: some heads divide by it
+        torch.where(keep, beta.to(x.dtype), x.new_ones(())),  # not 0: some heads divide by it
     )
 
 

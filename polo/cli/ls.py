@@ -25,6 +25,7 @@ PLURALS: Mapping[str, str] = {
     "policies": "policy",
     "data": "data",
     "bases": "base",
+    "optimisers": "optimiser",
     "scorers": "scorer",
     "encoders": "encoder",
     "audits": "audit",

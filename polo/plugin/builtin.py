@@ -1,4 +1,4 @@
-"""What polo itself declares, through the same entry point as any plugin: the policy as its own scorer, and recipes."""
+"""What polo itself declares, through the same entry point as any plugin: what recipes may leave unsaid, and recipes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,34 @@ def polo_scorers() -> Sequence[Component]:
             options="polo.model.scoring:PolicyScorerOptions",
             summary="the policy scores the candidates itself",
         )
+    ]
+
+
+@hookimpl
+def polo_optimisers() -> Sequence[Component]:
+    """The default optimiser, and the others that torch brings and recommenders use."""
+    adam = "polo.train.optimiser_options:AdamOptions"
+    return [
+        Component(
+            name="adamw",
+            build="polo.train.optimisers:AdamW",
+            options=adam,
+            summary="Adam with weight decay apart from the gradient",
+            source="AdamW, arXiv 1711.05101, alg. 2",
+        ),
+        Component(
+            name="adam",
+            build="polo.train.optimisers:Adam",
+            options=adam,
+            summary="Adam; weight decay is an L2 term in the gradient",
+            source="Adam, arXiv 1412.6980, alg. 1",
+        ),
+        Component(
+            name="sgd",
+            build="polo.train.optimisers:Sgd",
+            options="polo.train.optimiser_options:SgdOptions",
+            summary="gradient descent, with momentum if asked",
+        ),
     ]
 
 

@@ -21,6 +21,7 @@ KINDS: Mapping[str, str] = {
     "beta": "polo_beta_schedules",
     "loss": "polo_loss_heads",
     "encoder": "polo_item_encoders",
+    "optimiser": "polo_optimisers",
     "scorer": "polo_scorers",
     "evaluator": "polo_evaluators",
     "baseline": "polo_baselines",

@@ -56,6 +56,11 @@ def polo_loss_heads() -> Sequence[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
+def polo_optimisers() -> Sequence[Component]:  # type: ignore[empty-body]
+    """What moves weights along their gradient. :class:`polo.protocols.Optimiser`."""
+
+
+@hookspec
 def polo_item_encoders() -> Sequence[Component]:  # type: ignore[empty-body]
     """Item vectors and their transforms."""
 

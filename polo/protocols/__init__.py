@@ -18,6 +18,9 @@ from polo.protocols.evaluation import Baseline as Baseline
 from polo.protocols.evaluation import Evaluator as Evaluator
 from polo.protocols.evaluation import Labelled as Labelled
 from polo.protocols.evaluation import Totals as Totals
+from polo.protocols.optimiser import Grouped as Grouped
+from polo.protocols.optimiser import Optimiser as Optimiser
+from polo.protocols.optimiser import ParamGroup as ParamGroup
 from polo.protocols.policy import Advises as Advises
 from polo.protocols.policy import Based as Based
 from polo.protocols.policy import DeclaresUnit as DeclaresUnit

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from polo.recipe.reader import scalar
+from polo.recipe.scalars import scalar
 
 Path = tuple[str | int, ...]
 _UNQUOTED = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+-]*")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Len
 
 from polo.context import Choice
+from polo.errors import InputError
 from polo.plugin.component import Ref
 
 
@@ -33,13 +34,28 @@ class Candidates:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Epochs:
+    """A length of training in passes over a stage's rows."""
+
+    epochs: Annotated[float, Gt(0)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Validate:
     """Measurement on a fixed sample of the validation split while a stage trains."""
 
-    #: optimiser steps between measurements; a tenth of the stage if not given, 0 measures at the start and the end only
-    every: Annotated[int, Ge(0)] | None = None
+    #: optimiser steps between measurements, or ``{epochs: 0.5}``; a tenth of the stage if not given, 0 measures at the
+    #: start and the end only
+    every: Annotated[int, Ge(0)] | Epochs | None = None
+    #: the stage ends after this many measurements in a row that were no better than the best before; never if not given
+    patience: Annotated[int, Ge(1)] | None = None
     #: how many validation rows (all, if there are fewer)
     rows: Annotated[int, Ge(1)] = 400
+
+    def __post_init__(self) -> None:
+        if self.patience is not None and self.every == 0:
+            fix = "set every to a number of steps or epochs, or leave patience out"
+            raise InputError("patience needs measurements on the way, and every: 0 makes none", fix=fix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +67,8 @@ class Stage:
     beta: Ref["beta"] | None = None
     epochs: Annotated[float, Gt(0)] | None = None
     steps: Annotated[int, Ge(1)] | None = None
-    #: peak learning rate of AdamW
+    optimiser: Ref["optimiser"] = field(default_factory=lambda: Choice("optimiser", "adamw"))
+    #: peak learning rate
     lr: Annotated[float, Gt(0)]
     #: rows of one optimiser step, over all passes and processes
     batch: Annotated[int, Ge(1)] = 128
@@ -59,8 +76,8 @@ class Stage:
     warmup: Annotated[float, Ge(0), Le(1)] = 0.05
     schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: Annotated[float, Ge(0)] = 0.0
-    #: largest gradient norm; larger gradients are scaled down
-    clip: Annotated[float, Gt(0)] = 1.0
+    #: largest gradient norm; larger gradients are scaled down (none if null)
+    clip: Annotated[float, Gt(0)] | None = 1.0
     #: train on the latest this many rows of each user; all if not given
     latest: Annotated[int, Ge(1)] | None = None
     #: train on this many rows, drawn by the seed; all if not given
@@ -68,7 +85,7 @@ class Stage:
     #: memory, not mathematics: flat tokens of one forward pass
     tokens_per_pass: Annotated[int, Ge(1)] = 8192
     validate: Validate = field(default_factory=Validate)
-    #: which weights the stage hands on: the last, or those with the best validation hit ratio
+    #: which weights the stage hands on: the last, or those with the best validation hit ratio, its start among them
     select: Literal["last", "best_valid"] = "last"
     #: optimiser steps between checkpoints; 0 saves at the end of the stage only
     checkpoint: Annotated[int, Ge(0)] = 100

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
@@ -25,6 +25,7 @@ from polo.plugin.catalogue import Catalogue
 from polo.plugin.component import Program, RefKind
 from polo.recipe.fields import Field, fields_of, key_of, list_of, mapping_of, peel, phrase, ref_kind, union_of
 from polo.recipe.node import Node, found
+from polo.recipe.remedy import remedy
 from polo.words import did_you_mean
 
 Place = tuple[str | int, ...]
@@ -236,7 +237,7 @@ class Validation:
 
     def _wrong(self, hint: Any, node: Node, place: Place) -> Any:
         what = f"{_dotted(place)}found {found(node)}, expected {phrase(hint)}"
-        return self.complain(node.where, what, _remedy(hint, node))
+        return self.complain(node.where, what, remedy(hint, node))
 
 
 def to_plain(value: Any) -> Any:
@@ -294,39 +295,6 @@ def _fits(hint: Any, node: Node) -> bool:
     if list_of(inner):
         return isinstance(node.value, tuple)
     return len(union_of(inner)) > 1 or inner is Any or not isinstance(node.value, Mapping | tuple)
-
-
-def _remedy(hint: Any, node: Node) -> str:
-    """What to write instead, where that can be guessed."""
-    members = [peel(member)[0] for member in union_of(peel(hint)[0])]
-    value = node.value
-    choices = [item for member in members if typing.get_origin(member) is Literal for item in typing.get_args(member)]
-    texts = [item for item in choices if isinstance(item, str)]
-    if isinstance(value, str):
-        if bool in members and value.lower() in ("yes", "no", "on", "off"):
-            return f"write {'true' if value.lower() in ('yes', 'on') else 'false'}"
-        if (int in members or float in members) and _number(value):
-            return f"write {value.strip()} without quotes"
-        best = did_you_mean(value, texts) if texts else ""
-        return best if best.startswith("did") else ""
-    if isinstance(value, bool | int | float):
-        if bool in members and value in (0, 1):
-            return f"write {'true' if value else 'false'}"
-        if int in members and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-            return f"write {int(value)}"
-        if str in members:
-            return "put it in quotes"
-    if any(list_of(member) for member in members) and not isinstance(value, Mapping | tuple) and value is not None:
-        return "write it as a list: [...]"
-    return ""
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _dotted(place: Place) -> str:

@@ -17,23 +17,12 @@ import yaml
 
 from polo.errors import InputError, Problem, RecipeError
 from polo.recipe.node import Node, Scalar
+from polo.recipe.scalars import scalar
 
 #: bounds against files that are no recipes; a long recipe has 200 lines and depth 8
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 40
 MAX_NODES: Final = 20_000
-#: more digits than any number in a recipe needs, and fewer than Python refuses to convert (4300)
-MAX_DIGITS: Final = 400
-
-_NULL = re.compile(r"null|Null|NULL|~|")
-_TRUE = re.compile(r"true|True|TRUE")
-_FALSE = re.compile(r"false|False|FALSE")
-_INT = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INF = re.compile(r"([-+]?)\.(inf|Inf|INF)")
-_NAN = re.compile(r"\.(nan|NaN|NAN)")
 _INTERPOLATION = re.compile(r"\$\{[^}]*\}")
 
 
@@ -108,41 +97,6 @@ def parse(text: str, file: str, folder: Path | None = None, *, fixed: str = "") 
     if builder.problems:
         raise RecipeError(builder.problems)
     return builder.root or Node(None, builder.place(0, 0), folder)
-
-
-def scalar(text: str) -> Scalar:
-    """The value of a scalar without quotes in the YAML 1.2 core schema.
-
-    Raises:
-        ValueError: a number that cannot be kept.
-
-    Example:
-        >>> [scalar(text) for text in ("1e-5", "no", "3:20", "0o17", "~", "-.inf", "True")]
-        [1e-05, 'no', '3:20', 15, None, -inf, True]
-    """
-    if _NULL.fullmatch(text):
-        return None
-    if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
-        return text.lower() == "true"
-    number = _INT.fullmatch(text) or _OCTAL.fullmatch(text) or _HEX.fullmatch(text) or _FLOAT.fullmatch(text)
-    if number and len(text) > MAX_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits")
-    if _INT.fullmatch(text):
-        return int(text)
-    if _OCTAL.fullmatch(text):
-        return int(text[2:], 8)
-    if _HEX.fullmatch(text):
-        return int(text[2:], 16)
-    if _FLOAT.fullmatch(text):
-        value = float(text)
-        if value in (float("inf"), float("-inf")):
-            raise ValueError("a number too large for a float (write .inf if you mean infinity)")
-        return value
-    if match := _INF.fullmatch(text):
-        return float(f"{match[1]}inf")
-    if _NAN.fullmatch(text):
-        raise ValueError("'.nan' is not a number")
-    return text
 
 
 def _line_column(text: str, index: int) -> tuple[int, int]:

@@ -78,12 +78,13 @@ def stage_prints(
     before = weights["base"]
     for name, stage in recipe.stages.items():
         told = {k: v for k, v in tree["stages"][name].items() if k not in _NOT_LEARNING}
-        if told.get("select") == "last":
+        measured = stage.select == "best_valid" or stage.validate.patience is not None
+        if not measured:
             told.pop("validate", None)
-        lists = policy.pool == "candidates" or told.get("select") == "best_valid"
+        lists = policy.pool == "candidates" or measured
         used = recipe.reference in made or recipe.reference in weights
         reference = made[recipe.reference].fingerprint if recipe.reference in made else weights.get(recipe.reference)
-        choices = [recipe.policy, stage.loss, stage.sampler, stage.beta]
+        choices = [recipe.policy, stage.loss, stage.sampler, stage.beta, stage.optimiser]
         made[name] = Print({
             "recipe": {
                 f"stages.{name}": told, "seed": tree["seed"], "policy": tree["policy"],

@@ -7,7 +7,7 @@ import numpy as np
 from polo.protocols import Drawing, Policy
 from polo.recipe.model import Recipe
 from polo.run.prepare import Prepared
-from polo.train.loop import steps_of
+from polo.train.schedule import steps_of
 
 #: rows by which the tokens of a row are estimated
 SAMPLE = 256

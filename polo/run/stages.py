@@ -175,6 +175,7 @@ class Stages:
                 seed=self.resolved.recipe.seed,
                 policy=self.policy,
                 objective=replace(objective, reference=reference),
+                optimiser=self.ready.composer.build(stage.optimiser),
                 starts_at_reference=frozen is not None and starts_at_reference,
                 rows=self.ready.train[name],
                 validation=self.ready.validation[name],

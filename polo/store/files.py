@@ -86,11 +86,14 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path, *, manifest: bool = True) -> Iterator[Path]:
-    """A folder that appears under its name when the block ends, complete, with a manifest of its files' hashes.
+def whole_folder(path: Path, *, manifest: bool = True, replace: bool = True) -> Iterator[Path]:
+    """A folder that appears under its name when the block ends, complete. If the block raises, nothing is left behind.
 
-    Whatever stood at ``path`` is replaced, also when another process puts it there at this moment. If the block raises,
-    nothing is left behind.
+    Args:
+        path: where it appears.
+        manifest: with a manifest of its files' hashes, for :func:`damage`.
+        replace: whatever stood at ``path`` is replaced, also when another process puts it there at this moment; else a
+            folder that stands there by then stays: of two processes that make the same, the first wins.
     """
     temporary = beside(path)
     try:
@@ -102,7 +105,7 @@ def whole_folder(path: Path, *, manifest: bool = True) -> Iterator[Path]:
             for name in names:
                 _flush(name)
             write_json(temporary / MANIFEST, {str(p.relative_to(temporary)): sha256(p) for p in names})
-        _put(temporary, path)
+        _put(temporary, path, replace=replace)
         _flush(path.parent)
     except (OSError, SafetensorError) as error:  # safetensors has errors of its own for a full disk
         raise cannot_write(path, error) from error
@@ -110,7 +113,7 @@ def whole_folder(path: Path, *, manifest: bool = True) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _put(folder: Path, path: Path) -> None:
+def _put(folder: Path, path: Path, *, replace: bool) -> None:
     """Renames ``folder`` to ``path``; what stands there is moved away first, as often as somebody puts it there."""
     while True:
         try:
@@ -118,6 +121,8 @@ def _put(folder: Path, path: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+            if not replace:
+                return
         else:
             return
         old = beside(path, "old-")

@@ -47,13 +47,12 @@ def case(b: int, k: int, *, seed: int = 0, masked: bool = True, dtype: torch.dty
         keep = valid[:, 1:] & (torch.rand(b, k, generator=generator) < 0.7)
         keep[-1] = False
     return Case(
-        Scores(
+        Scores.of(
+            policy.to(dtype),
             items=torch.arange(b * (1 + k)).reshape(b, 1 + k),
-            policy=policy.to(dtype),
             ref=ref.to(dtype),
             tokens=tokens,
             valid=valid,
-            users=torch.arange(b),
             rows=torch.arange(b) + 100,
             log_q=torch.full((b, k), -3.0),
             mismatched=normal(b).to(dtype),

@@ -44,19 +44,8 @@ class PeekAll:
 
 def scores_of(rows: Rows, draw: Draw) -> Scores:
     """Scores of a draw by :func:`peek`, with junk where the draw is not valid."""
-    items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items], dim=1)
-    valid = torch.cat([torch.ones(len(rows), 1, dtype=torch.bool), draw.valid], dim=1)
-    policy = torch.where(valid, peek(rows, items), torch.nan)
-    return Scores(
-        items=items,
-        policy=policy,
-        ref=None,
-        tokens=torch.ones_like(items),
-        valid=valid,
-        users=torch.from_numpy(rows.user),
-        rows=torch.from_numpy(rows.id),
-        log_q=draw.log_q,
-    )
+    items, valid = draw.beside(rows)
+    return Scores.of_draw(rows, draw, torch.where(valid, peek(rows, items), torch.nan))
 
 
 def check_sampler(sampler: Sampler, splits: Splits, *, batchwise: bool = False, plants_known: bool = False) -> None:

@@ -31,11 +31,14 @@ KEPT = 2
 class Progress:
     """Where a stage stands, and what it remembers.
 
-    ``best`` are the weights with the best validation figure so far, for ``select: best_valid``.
+    ``best_value`` is the best validation figure so far, measured at ``best_step``; ``waited`` counts the measurements
+    since then, for ``patience``; ``best`` are the weights of that step, for ``select: best_valid``.
     """
 
     step: int = 0
     best_value: float | None = None
+    best_step: int = 0
+    waited: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -98,9 +101,8 @@ def _write(
         tensors, numbers = _split_state(components)
         save_file(tensors, place / "components.safetensors")
         save_file(best, place / "best.safetensors")
-        write_json(
-            place / "state.json", {"step": progress.step, "best_value": progress.best_value, "components": numbers}
-        )
+        position = {key: value for key, value in vars(progress).items() if key != "best"}
+        write_json(place / "state.json", {**position, "components": numbers})
     for old in of_stage(folder.parent, folder.name.rpartition("-")[0])[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -153,5 +155,5 @@ def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, compone
         if isinstance(component, Stateful):
             prefix = f"{name}."
             component.load_state_dict({k[len(prefix) :]: v for k, v in everything.items() if k.startswith(prefix)})
-    best = load_file(folder / "best.safetensors")
-    return Progress(step=int(state_json["step"]), best_value=state_json["best_value"], best=best)
+    position = {key: value for key, value in state_json.items() if key != "components"}
+    return Progress(**position, best=load_file(folder / "best.safetensors"))

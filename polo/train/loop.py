@@ -12,20 +12,23 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 
 from polo.console import Console
 from polo.data import Rows
-from polo.errors import PoloError
+from polo.errors import InputError, PoloError
 from polo.evaluate.significance import interval
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Policy, Refresh, advice_of
+from polo.protocols import AtZero, Optimiser, Policy, Refresh, advice_of
 from polo.randomness import seed_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
 from polo.train.interrupt import Interrupt, Interrupted
 from polo.train.monitor import Monitor
 from polo.train.objective import Objective
+from polo.train.optimisers import grouped
+from polo.train.schedule import learning_rate, steps_of, validation_steps
 from polo.train.step import Stepper
 from polo.train.step_metrics import step_metrics
 from polo.train.validation import look
@@ -55,6 +58,7 @@ class Job:
     seed: int
     policy: Policy
     objective: Objective
+    optimiser: Optimiser
     starts_at_reference: bool
     rows: Rows
     validation: Rows
@@ -67,56 +71,24 @@ class Job:
     remedies: Sequence[str] = ()
 
 
-def steps_of(stage: Stage, rows: int) -> int:
-    """Optimiser steps of a stage over ``rows`` rows; the last batch of an epoch may be smaller."""
-    return stage.steps or max(1, round((stage.epochs or 0) * math.ceil(rows / stage.batch)))
-
-
-def validation_steps(stage: Stage, total: int) -> range:
-    """Steps after which a stage of ``total`` steps is measured, besides the last; a tenth of it apart by default.
-
-    Example:
-        >>> from polo.context import Choice
-        >>> list(validation_steps(Stage(loss=Choice("loss", "sft"), steps=25, lr=1.0), 25))
-        [0, 3, 6, 9, 12, 15, 18, 21, 24]
-    """
-    every = math.ceil(total / 10) if stage.validate.every is None else stage.validate.every
-    return range(0, total, every or total)
-
-
-def learning_rate(stage: Stage, step: int, total: int) -> float:
-    """Rate of step ``step`` (from 0): linear warm-up, then half a cosine to 0, or constant.
-
-    Example:
-        >>> from polo.context import Choice
-        >>> s = Stage(loss=Choice("loss", "sft"), steps=10, lr=1.0, warmup=0.2)
-        >>> [round(learning_rate(s, i, 10), 3) for i in (0, 1, 2, 6, 9)]
-        [0.5, 1.0, 1.0, 0.5, 0.038]
-    """
-    warm = math.ceil(stage.warmup * total)
-    if step < warm:
-        return stage.lr * (step + 1) / warm
-    if stage.schedule == "constant":
-        return stage.lr
-    return stage.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-
-
 def train(job: Job) -> None:
     """Trains ``job.policy`` in place, from the newest checkpoint if there is one.
 
     Raises:
+        InputError: the stage must be measured, and there are no validation rows.
         Interrupted: a signal came; a checkpoint was written.
         PoloError: a loss is not finite, or the start-up check failed.
     """
     policy, stage, accelerator = job.policy, job.stage, job.accelerator
+    _check_validation(job)
     policy.start_stage(job.name)
     parameters = list(trainable(policy.module).values())
-    optimizer = torch.optim.AdamW(parameters, lr=stage.lr, weight_decay=stage.weight_decay)
+    optimizer = job.optimiser(grouped(policy, trainable(policy.module), stage.weight_decay))
     stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
     monitor = Monitor(policy, job.objective, stepper, job.validation, job.remedies)
     components = [*job.objective.components, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
-    measured = validation_steps(stage, total)
+    measured = validation_steps(stage, total, _per_epoch(job))
     progress = checkpoint.Progress()
     found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
     if found is not None:
@@ -130,13 +102,15 @@ def train(job: Job) -> None:
     policy.module.train()
     with Interrupt() as interrupt:
         for step in job.console.track(range(progress.step, total), label=job.name):
+            if _out_of_patience(job, progress):
+                break
             began = time.monotonic()
             batch, epoch = _batch(job, step)
             if step % _per_epoch(job) == 0 and isinstance(job.objective.sampler, Refresh):
                 job.objective.sampler.refresh(epoch, job.rows, stepper.peek)
             rate = learning_rate(stage, step, total)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             judged = stepper.backward(batch, step, epoch, step / total)
             norm = clip(parameters, stage.clip)
             optimizer.step()
@@ -156,8 +130,19 @@ def train(job: Job) -> None:
                 raise Interrupted(
                     f"stopped after step {progress.step:,} of {total:,} of stage '{job.name}'; {job.resume_hint}"
                 )
+    if progress.step < total:
+        job.console.say(
+            f"{job.name}: ended after step {progress.step:,} of {total:,}: no measurement since step "
+            f"{progress.best_step:,} was better (patience {stage.validate.patience})"
+        )
     if stage.select == "best_valid" and progress.best:
         restore(policy.module, progress.best)
+        whose = (
+            f"the weights of step {progress.best_step:,}"
+            if progress.best_step
+            else ("the weights that it began with, as nothing was better")
+        )
+        job.console.say(f"{job.name}: hands on {whose} (validation HR@1 {progress.best_value:.3f})")
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
 
@@ -173,12 +158,43 @@ def _batch(job: Job, step: int) -> tuple[Rows, int]:
     return job.rows[order[place * job.stage.batch : (place + 1) * job.stage.batch]], epoch
 
 
+def _check_validation(job: Job) -> None:
+    if _measured(job):
+        return
+    for asking, key in ((job.stage.validate.patience is not None, "validate.patience"),
+                        (job.stage.select == "best_valid", "select: best_valid")):  # fmt: skip
+        if asking:
+            raise InputError(
+                f"there are no validation rows, which {key} needs",
+                where=f"stages.{job.name}.validate",
+                fix=f"leave {key} out, or use data with a validation split",
+            )
+
+
+def _measured(job: Job) -> bool:
+    ranked = job.validation.candidates is not None or job.validation.whole is not None
+    return ranked and len(job.validation) > 0
+
+
+def _out_of_patience(job: Job, progress: checkpoint.Progress) -> bool:
+    patience = job.stage.validate.patience
+    return patience is not None and progress.waited >= patience
+
+
 def _agree(requested: bool, accelerator: Accelerator) -> bool:
     """True on all ranks as soon as one was asked to stop."""
     if accelerator.num_processes == 1:
         return requested
     flag = torch.tensor([float(requested)], device=accelerator.device)
     return bool(accelerator.reduce(flag, reduction="sum").item())
+
+
+def _of_first(figure: float, accelerator: Accelerator) -> float:
+    """The first rank's figure on all ranks, so that they keep and stop alike, whatever the last bits of each are."""
+    if accelerator.num_processes == 1:
+        return figure
+    value = torch.tensor(figure, dtype=torch.float64, device=accelerator.device)
+    return float(broadcast(value, from_process=0))
 
 
 def _save(
@@ -198,6 +214,7 @@ def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: 
     if seen is None:
         return
     hit, low, high = interval(seen.hits, job.validation.user, resamples=RESAMPLES)
+    hit = _of_first(hit, job.accelerator)
     watched = monitor.look(*seen.lists, progress.step / total) if seen.lists is not None else {}
     warning = monitor.collapse(progress.step, seen.hits, watched.get("valid/loss"))
     figures = {
@@ -217,8 +234,12 @@ def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: 
         f"{job.name} step {progress.step:,}: validation HR@1 {hit:.3f}{between}, "
         f"preference accuracy {figures['valid/preference_accuracy']:.3f} ({len(job.validation):,} rows)"
     )
-    if job.stage.select == "best_valid" and (progress.best_value is None or hit > progress.best_value):
-        progress.best_value, progress.best = hit, snapshot(job.policy.module)
+    if progress.best_value is not None and hit <= progress.best_value:
+        progress.waited += 1
+        return
+    progress.best_value, progress.best_step, progress.waited = hit, progress.step, 0
+    if job.stage.select == "best_valid":
+        progress.best = snapshot(job.policy.module)
 
 
 def _check_start(job: Job, stepper: Stepper) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from polo.data import FloatArray, IntArray, Rows
 from polo.protocols import Policy, Stateful
-from polo.scores import Scores
+from polo.scores import Draw, Scores
 from polo.train.objective import Objective
 from polo.train.step import Judged, Stepper
 
@@ -89,16 +89,15 @@ class Monitor:
         order = np.argsort(np.arange(scores.shape[1]) != truth[:, None], axis=1, kind="stable")
         items = torch.from_numpy(np.take_along_axis(rows.candidates, order, axis=1)).to(device)
         reference = self._objective.reference
-        return Scores(
-            items=items,
-            policy=torch.from_numpy(np.take_along_axis(scores, order, axis=1)).float().to(device),
+        drawn = items[:, 1:]
+        # the list is the whole pool here: n negatives, each of probability 1 / n
+        log_q = torch.full(drawn.shape, -math.log(max(1, drawn.shape[1])), device=device)
+        return Scores.of_draw(
+            rows,
+            Draw(drawn, torch.ones_like(drawn, dtype=torch.bool), log_q),
+            torch.from_numpy(np.take_along_axis(scores, order, axis=1)).float().to(device),
             ref=None if reference is None else reference.score(rows, items).float(),
             tokens=self._policy.tokens(items),
-            valid=torch.ones_like(items, dtype=torch.bool),
-            users=torch.from_numpy(rows.user).to(device),
-            rows=torch.from_numpy(rows.id).to(device),
-            # the list is the whole pool here: n negatives, each of probability 1 / n
-            log_q=torch.full(items[:, 1:].shape, -math.log(max(1, items.shape[1] - 1)), device=device),
             unit=self._policy.unit,
         )
 
@@ -149,7 +148,7 @@ def _figures(one: Judged, gradient: torch.Tensor) -> dict[str, float]:
         "valid/beta": float(one.beta[kept].mean()) if kept.any() else 0.0,
     }
     if scores.ref is not None:
-        ratio = scores.ratio
+        ratio = scores.log_ratio
         ahead = (ratio[:, :1] > ratio[:, 1:]).float() + 0.5 * (ratio[:, :1] == ratio[:, 1:]).float()
         figures["valid/rewards/accuracies"] = float(ahead.mean())
     whole = float(gradient.sum())

@@ -7,6 +7,7 @@ and the leaf's gradient is pushed back through each pass.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -70,27 +71,24 @@ class Stepper:
             return Draw.none(len(rows))
         return self._objective.sampler.draw(rows, RowRandom(*self._key, "draw", epoch), self.peek)
 
-    def _bundle(self, rows: Rows, draw: Draw, partner: IntArray | None) -> tuple[Scores, Tensor]:
-        """Everything about ``rows`` but the policy's scores (filled with zeros), and the items to score."""
+    def _bundle(self, rows: Rows, draw: Draw, partner: IntArray | None) -> tuple[Tensor, Callable[[Tensor], Scores]]:
+        """The items to score, and what makes the bundle of the policy's scores of them.
+
+        The reference has its turn before the policy, so that no graph is held meanwhile.
+        """
         device = self._accelerator.device
-        items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items.cpu()], dim=1).to(device)
-        valid = torch.cat([torch.ones(len(rows), 1, dtype=torch.bool), draw.valid.cpu()], dim=1).to(device)
+        items = draw.beside(rows)[0].to(device)
         reference = self._objective.reference
-        scores = Scores(
-            items=items,
-            policy=torch.zeros(items.shape, device=device),
-            ref=None if reference is None else reference.score(rows, items),
-            tokens=self._policy.tokens(items),
-            valid=valid,
-            users=torch.from_numpy(rows.user).to(device),
-            rows=torch.from_numpy(rows.id).to(device),
-            log_q=None if draw.log_q is None else draw.log_q.to(device),
-            mismatched=None
-            if partner is None
-            else self._mismatched(rows, torch.from_numpy(partner)[:, None].to(device)),
-            unit=self._policy.unit,
-        )
-        return scores, items
+        ref = None if reference is None else reference.score(rows, items)
+        tokens = self._policy.tokens(items)
+        other = None if partner is None else torch.from_numpy(partner)[:, None].to(device)
+        mismatched = None if other is None else self._mismatched(rows, other)
+
+        def bundle(policy: Tensor) -> Scores:
+            unit = self._policy.unit
+            return Scores.of_draw(rows, draw, policy, ref=ref, tokens=tokens, mismatched=mismatched, unit=unit)
+
+        return items, bundle
 
     def _mismatched(self, rows: Rows, other: Tensor) -> Tensor:
         """Log-ratio of another row's target under this row's prompt, without gradient (KTO's KL estimate)."""
@@ -126,10 +124,10 @@ class Stepper:
     def judged_at(self, rows: Rows, draw: Draw, policy: Tensor, ref: Tensor) -> Judged:
         """What the objective makes of given scores; for the check before the first step."""
         partner = rows.target if self._objective.needs("mismatched") else None
-        scores, _ = self._bundle(rows, draw, partner)
+        scores = self._bundle(rows, draw, partner)[1](policy)
         mismatched = None if scores.mismatched is None else torch.zeros_like(scores.mismatched)
         with torch.no_grad():
-            return self.judge(replace(scores, policy=policy, ref=ref, mismatched=mismatched), 0, 0.0)
+            return self.judge(replace(scores, ref=ref, mismatched=mismatched), 0, 0.0)
 
     # -- gradients ----------------------------------------------------------------------------------------------
 
@@ -173,14 +171,14 @@ class Stepper:
         judged = []
         for number in range(count):
             index = groups[number] if number < len(groups) else np.zeros(1, dtype=np.int64)
-            scores, items = self._bundle(rows[index], draw[torch.from_numpy(index)], None)
+            items, bundle = self._bundle(rows[index], draw[torch.from_numpy(index)], None)
             self._seed(step, number)
             with self._sync(last=number == count - 1):
                 policy = self._policy.score(rows[index], items)
                 if number >= len(groups):
                     self._accelerator.backward(policy.sum() * 0.0)
                     continue
-                one = self.judge(replace(scores, policy=policy), epoch, progress)
+                one = self.judge(bundle(policy), epoch, progress)
                 self._accelerator.backward((one.loss * one.counted).sum() * self._accelerator.num_processes)
             judged.append(replace(one, loss=one.loss.detach()))
         return judged
@@ -200,7 +198,7 @@ class Stepper:
 
         Passes from ``len(groups)`` up to ``count`` only take part in those of other processes.
         """
-        blank, items = self._bundle(rows, draw, partner)
+        items, bundle = self._bundle(rows, draw, partner)
         once = len(groups) == 1 and self._accelerator.num_processes == 1
         places = [torch.from_numpy(index).to(items.device) for index in groups]
         fed = [*groups, *[np.zeros(1, dtype=np.int64)] * (count - len(groups))]
@@ -210,11 +208,11 @@ class Stepper:
                 self._seed(step, number)
                 scored.append(self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)]))
         if groups:
-            leaf = torch.cat([s.detach() for s in scored[: len(groups)]])[torch.cat(places).argsort()]
+            mine = bundle(torch.cat([s.detach() for s in scored[: len(groups)]])[torch.cat(places).argsort()])
         else:
-            leaf, blank = scored[0].detach()[:0], blank.map(lambda t: t[:0])
-        leaf.requires_grad_()
-        everything, own = self._gathered(replace(blank, policy=leaf))
+            mine = bundle(scored[0].detach()).map(lambda t: t[:0])
+        leaf = mine.policy.requires_grad_()
+        everything, own = self._gathered(mine)
         one = self.judge(everything, epoch, progress)
         (gradient,) = torch.autograd.grad((one.loss * one.counted).sum(), leaf)
         for number, index in enumerate(fed):

@@ -18,7 +18,7 @@ def _sums(one: Judged) -> Tensor:
     """Sums over rows and pairs, so that passes and processes can be added up; float64."""
     scores, keep = one.scores, one.scores.valid_rejected
     kept = one.keep
-    reward = (scores.ratio[:, :1] - scores.ratio[:, 1:]).double()
+    reward = (scores.log_ratio[:, :1] - scores.log_ratio[:, 1:]).double()
     ahead = (scores.chosen[:, None] > scores.rejected).double() + 0.5 * (scores.chosen[:, None] == scores.rejected)
     won = (reward > 0).double() + 0.5 * (reward == 0)
     beta = one.beta.double()

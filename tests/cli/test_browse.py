@@ -19,19 +19,6 @@ from tests.toys import RECIPE, TOY, write
 
 
 @pytest.fixture
-def polo(capsys):
-    """Runs ``polo ...``; gives exit code, stdout, stderr."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
-
-
-@pytest.fixture
 def no_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
@@ -154,7 +141,7 @@ def test_show_prints_yaml_that_reads_back_with_origins(polo, tmp_path):
 @pytest.mark.parametrize(
     "thing",
     ["samplers", "betas", "losses", "evaluators", "baselines", "policies", "data", "bases", "scorers", "encoders",
-     "audits", "trackers", "recipes", "plugins", "runs"],
+     "optimisers", "audits", "trackers", "recipes", "plugins", "runs"],
 )  # fmt: skip
 def test_ls_gives_objects_with_names(polo, tmp_path, monkeypatch, thing):
     monkeypatch.chdir(tmp_path)

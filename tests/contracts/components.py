@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from polo import Choice, Component, Context
+from polo.testing import Case, context, small_splits
+from polo.testing.losses import gradient
 from tests.repository.sources import PLUGINS
 
 HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers"}
@@ -35,6 +39,16 @@ def make(kind: str, name: str, ctx: Context, **options: Any) -> Any:
     ctx = replace(ctx, build=lambda choice: make(choice.kind, choice.name, ctx, **(choice.options or {})))
     made = None if component.options is None else load(component.options)(**options)
     return load(component.build)(made, ctx)
+
+
+def head(name: str, **options: Any) -> Any:
+    """A loss."""
+    return make("loss", name, context(splits=small_splits()), **options)
+
+
+def value(name: str, case: Case, **options: Any) -> Tensor:
+    """The loss of each row of a case."""
+    return gradient(head(name, **options), case)[0]
 
 
 def choice(kind: str, name: str, **options: Any) -> Choice:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from polo.testing import Case, context, small_splits
+from polo.testing import Case
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
 from polo_drrl.options import DrrlOptions
 from polo_drrl.renyi import Renyi
-from tests.contracts.components import make
+from tests.contracts.components import head, value
 
 QUICK = settings(max_examples=30, deadline=None)
 PLAIN = score_cases(one_beta=True)
@@ -26,14 +26,6 @@ ANY = score_cases()
 POWERS = st.sampled_from([1.0, 1.0067, 1.5, 2.0, 5.0, 60.0])
 RADII = st.sampled_from([1.1, 1.5, 2.0, 4.0])
 SCORES = st.lists(st.integers(-64, 64).map(lambda i: i / 32), min_size=1, max_size=9)
-
-
-def head(name: str, **options: Any) -> Any:
-    return make("loss", name, context(splits=small_splits()), **options)
-
-
-def value(name: str, case: Case, **options: Any) -> Tensor:
-    return gradient(head(name, **options), case)[0]
 
 
 def close(a: Tensor, b: Tensor, tolerance: float = 1e-10) -> bool:

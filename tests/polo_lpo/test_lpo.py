@@ -11,22 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polo import Scores
-from polo.testing import Case, context
+from polo.testing import Case
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
 from polo_lpo.options import LpoArgparseOptions, LpoOptions
-from tests.contracts.components import make
+from tests.contracts.components import head, value
 
 QUICK = settings(max_examples=30, deadline=None)
 R = st.sampled_from([0.1, 0.25, 1.0, 2.0])
-
-
-def head(name: str, **options: Any) -> Any:
-    return make("loss", name, context(), **options)
-
-
-def value(name: str, case: Case, **options: Any) -> torch.Tensor:
-    return gradient(head(name, **options), case)[0]
 
 
 def pair(chosen: float, *rejected: float, beta: float = 0.2, tokens: list[int] | None = None) -> Case:
@@ -82,7 +74,7 @@ def test_separate_speeds_change_gradients_not_values(case: Case, r1: float, r2: 
 def test_gradient_ratio_is_r1_to_r2_whatever_the_margin(case: Case, r1: float, r2: float) -> None:
     """|dL/dx_w| / |dL/dx_l| = r1 / r2, as sums over titles; off the target."""
     _, slope = gradient(head("lpo", r1=r1, r2=r2, length="sum", regulariser=0.0), case)
-    margin = case.scores.ratio[:, 0] - case.scores.ratio[:, 1]
+    margin = case.scores.log_ratio[:, 0] - case.scores.log_ratio[:, 1]
     off_target = (margin - 0.5 / case.beta[:, 0]).abs() > 1e-9
     assert torch.allclose(slope[off_target, 0].abs() * r2, slope[off_target, 1].abs() * r1, rtol=1e-9)
     assert torch.allclose(slope[off_target, 0].abs(), (4 * case.beta[:, 0] * r1 / (r1 + r2))[off_target], rtol=1e-9)
@@ -167,7 +159,7 @@ def test_law_the_regulariser_acts_where_the_chosen_log_ratio_is_negative(
     """Slope -7 below 0, none above; at 0 half of it as in the released code, or none."""
     options = {"slope_at_zero": slope_at_zero, "length": "sum"}
     with_, without = (gradient(head("lpo", regulariser=r, **options), case)[1][:, 0] for r in (7.0, 0.0))
-    ratio = case.scores.ratio[:, 0].double()
+    ratio = case.scores.log_ratio[:, 0].double()
     expected = torch.where(ratio < 0, -7.0, 0.0).double() + torch.where(ratio == 0, at_zero, 0.0).double()
     kept = case.keep.any(-1)
     assert torch.allclose(with_ - without, torch.where(kept, expected, 0.0), atol=1e-9)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -11,18 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polo.testing import Case, context
+from polo.testing import Case
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
-from tests.contracts.components import make
-
-
-def head(name: str, **options: Any) -> Any:
-    return make("loss", name, context(), **options)
-
-
-def value(name: str, case: Case, **options: Any) -> Tensor:
-    return gradient(head(name, **options), case)[0]
+from tests.contracts.components import head, value
 
 
 def close(a: Tensor, b: Tensor) -> bool:
@@ -112,7 +103,7 @@ def test_sdpo_of_k_equal_negatives_is_softplus_of_log_k_minus_the_margin(case: C
         items=repeat(s.items),
     )
     case_k = Case(many, case.keep.expand(-1, k), case.beta.expand(-1, k))
-    margin = (case.beta * (s.ratio[:, :1] - s.ratio[:, 1:]))[:, 0]
+    margin = (case.beta * (s.log_ratio[:, :1] - s.log_ratio[:, 1:]))[:, 0]
     expected = torch.nn.functional.softplus(torch.log(torch.tensor(float(k))).double() - margin)
     assert torch.allclose(value("sdpo", case_k), expected, rtol=1e-7, atol=1e-7)
 
@@ -181,7 +172,7 @@ def test_dmpo_gradients_are_the_shares_of_beta(case: Case) -> None:
     _, slope = gradient(head("dmpo"), case)
     n = case.keep.sum(-1, keepdim=True)
     weight = torch.where(case.keep, case.beta, 0.0)
-    margin = case.scores.ratio[:, :1] - case.scores.ratio[:, 1:]
+    margin = case.scores.log_ratio[:, :1] - case.scores.log_ratio[:, 1:]
     s = torch.sigmoid(-(weight * margin).sum(-1, keepdim=True) / n)
     assert close(slope[:, 1:], s * weight / n)
     assert close(slope[:, :1], -s * weight.sum(-1, keepdim=True) / n)
@@ -192,7 +183,7 @@ def test_dmpo_gradients_are_the_shares_of_beta(case: Case) -> None:
 def test_sdpo_gradients_are_softmax_shares(case: Case) -> None:
     """dL/dr_j = beta_j softmax over {0} and the beta (r_j - r_w)."""
     _, slope = gradient(head("sdpo"), case)
-    margin = case.scores.ratio[:, 1:] - case.scores.ratio[:, :1]
+    margin = case.scores.log_ratio[:, 1:] - case.scores.log_ratio[:, :1]
     logits = torch.where(case.keep, case.beta * margin, -torch.inf)
     share = torch.cat([torch.zeros(len(logits), 1), logits], dim=1).softmax(-1)[:, 1:]
     assert close(slope[:, 1:], torch.where(case.keep, case.beta * share, 0.0))

@@ -16,6 +16,7 @@ from polo.testing import Case, context, small_splits
 from polo.testing.samplers import PeekAll, peek, scores_of
 from polo.testing.strategies import score_cases
 from polo_preference.noise import gumbel, uniform
+from polo_preference.samplers.pool import barred_items
 from polo_preference.samplers.weighted import draw_weighted
 from tests.contracts.components import UNIFORM, choice, make
 
@@ -285,6 +286,27 @@ def test_self_play_draws_what_the_policy_preferred_at_the_last_refresh() -> None
     resumed.load_state_dict(part.state_dict())
     some = rows[np.array([5, 1, 3])]
     assert torch.equal(resumed.draw(some, RNG, peek).items, part.draw(some, RNG, peek).items)
+
+
+def test_law_a_refresh_of_self_play_forgets_the_one_before() -> None:
+    """Rows have lists of three or four items with the target, so that rows have unlike numbers of negatives."""
+    rows = SPLITS.train[:20]
+    lists = rows.target[:, None] + np.arange(4)
+    lists[::2, 3] = rows.target[::2]
+    rows = rows.with_candidates(lists % len(SPLITS.items))
+    twice, once = (sampler("self_play", from_=UNIFORM, k=3) for _ in range(2))
+    twice.refresh(0, rows, peek)
+    for one in (twice, once):
+        one.refresh(1, rows, peek)
+    found, expected = twice.draw(rows, RNG, peek), once.draw(rows, RNG, peek)
+    assert len(set(expected.valid.sum(-1).tolist())) > 1
+    assert torch.equal(found.items, expected.items)
+    assert torch.equal(found.valid, expected.valid)
+
+
+def test_barred_items_are_each_there_once_and_filled_up_with_minus_one() -> None:
+    rows = Rows(id=np.arange(1), user=np.array([10**6]), history=np.array([[-1, 3, 3, 5]]), target=np.array([5]))
+    assert sorted(barred_items(rows, SPLITS.known_train)[0].tolist()) == [-1, -1, -1, 3, 5]
 
 
 def top_two(rows: Rows, of: Any) -> list[set[int]]:

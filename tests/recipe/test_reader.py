@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from polo.errors import InputError, RecipeError
 from polo.recipe.dump import dump
-from polo.recipe.reader import MAX_BYTES, MAX_DEPTH, parse, read_file, scalar
+from polo.recipe.reader import MAX_BYTES, MAX_DEPTH, parse, read_file
+from polo.recipe.scalars import scalar
 from tests.recipe.texts import TREES, YAMLISH
 from tests.toys import refusal
 

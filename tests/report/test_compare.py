@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polo.cli import main
 from polo.errors import InputError
 from polo.evaluate.significance import paired
 from polo.report.compare import compare, contenders, same_protocol, with_baselines
@@ -19,17 +18,6 @@ from polo.report.runs import open_run
 from tests.report.folders import write_run
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def polo(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 @pytest.mark.parametrize(

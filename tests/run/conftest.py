@@ -6,22 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from polo.cli import main
-from tests.run.toy import RECIPE, Main, command
+from tests.run.toy import RECIPE, Main, command, folder_of
 
 
 @pytest.fixture
-def polo(capsys: pytest.CaptureFixture[str], cache: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """polo in this process: exit code, stdout and stderr."""
+def polo(polo: Main, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """polo in this process, with the cache of the session."""
     monkeypatch.setenv("POLO_CACHE", str(cache))
-
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return polo
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +28,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Pat
     place = tmp_path_factory.mktemp("original")
     (place / "toy.yaml").write_text(RECIPE)
     done = command("run", str(place / "toy.yaml"), f"out={place / 'runs'}", POLO_CACHE=str(cache))
-    return Path(done.stdout.strip().splitlines()[-1]), done.stdout
+    return folder_of(done), done.stdout
 
 
 @pytest.fixture

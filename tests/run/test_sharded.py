@@ -17,7 +17,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from tests.run.toy import command
+from tests.run.toy import command, folder_of, metrics
 
 #: the judge computes the same sums in another order; float32 over nine steps
 TOLERANCE = 1e-5
@@ -52,6 +52,7 @@ stages:
     steps: 3
     rows: 31
     lr: 1e-3
+    optimiser: {use: sgd, momentum: 0.9}
     batch: 15
     tokens_per_pass: 250
     validate: {rows: 21}
@@ -112,7 +113,7 @@ def start(place: Path, name: str, *words: str, code: int = 0, **environment: str
 
 def run(place: Path, name: str, *words: str) -> Path:
     """Such a run's folder."""
-    return Path(start(place, name, *words).stdout.strip().splitlines()[-1])
+    return folder_of(start(place, name, *words))
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +124,6 @@ def one(place: Path) -> Path:
 @pytest.fixture(scope="module")
 def sharded(place: Path, one: Path) -> Path:
     return run(place, "two", *SHARDED)
-
-
-def metrics(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
 def weights(folder: Path) -> Any:

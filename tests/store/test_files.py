@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from polo.store.files import ABANDONED, sweep, whole_folder
 
 
@@ -37,3 +39,15 @@ def test_a_folder_of_ones_own_is_swept_at_once(tmp_path: Path) -> None:
     new = left(tmp_path, "new", 0)
     sweep(tmp_path)
     assert not new.exists()
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_of_two_that_make_the_same_folder_the_last_wins_or_else_the_first(tmp_path: Path, replace: bool) -> None:
+    place = tmp_path / "place"
+    with whole_folder(place, replace=replace) as slow:
+        (slow / "maker").write_text("slow")
+        with whole_folder(place, replace=replace) as fast:
+            (fast / "maker").write_text("fast")
+        assert (place / "maker").read_text() == "fast"
+    assert (place / "maker").read_text() == ("slow" if replace else "fast")
+    assert list(tmp_path.iterdir()) == [place]

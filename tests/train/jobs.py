@@ -13,10 +13,14 @@ from torch import Tensor
 
 from polo.console import Console
 from polo.context import Choice
+from polo.protocols import Optimiser
 from polo.recipe.model import Stage
 from polo.store.runfolder import RunFolder
+from polo.testing import context
 from polo.train.loop import Job
 from polo.train.objective import Objective
+from polo.train.optimiser_options import AdamOptions
+from polo.train.optimisers import AdamW
 from tests.toy_objective import FirstK, Pairs
 from tests.toy_policy import ToyPolicy, toy_rows
 
@@ -45,7 +49,9 @@ class Crash(Exception):
     pass
 
 
-def job(folder: Path, stage: Stage, *, crash_at: int | None = None, loss: Any = None) -> tuple[Job, RunFolder]:
+def job(
+    folder: Path, stage: Stage, *, crash_at: int | None = None, loss: Any = None, optimiser: Optimiser | None = None
+) -> tuple[Job, RunFolder]:
     run = RunFolder(folder)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
 
@@ -61,6 +67,7 @@ def job(folder: Path, stage: Stage, *, crash_at: int | None = None, loss: Any = 
             seed=3,
             policy=ToyPolicy(dropout=0.3),
             objective=Objective(loss=loss or Remembering(), sampler=FirstK(), beta=None, reference=None),
+            optimiser=optimiser or AdamW(AdamOptions(), context()),
             starts_at_reference=False,
             rows=toy_rows(24),
             validation=toy_rows(12, seed=1, candidates=8),

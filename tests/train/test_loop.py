@@ -19,7 +19,8 @@ from polo.model.weights import digest, snapshot
 from polo.recipe.model import Validate
 from polo.train import checkpoint
 from polo.train.interrupt import Interrupted
-from polo.train.loop import Job, learning_rate, steps_of, train
+from polo.train.loop import Job, train
+from polo.train.schedule import learning_rate, steps_of
 from tests.toy_objective import FirstK, Pairs
 from tests.toy_policy import ToyPolicy
 from tests.train.jobs import Crash, job, stage_of

@@ -103,7 +103,7 @@ def test_the_reference_is_constant_and_computed_once() -> None:
     objective = Objective(loss=Pairs(), sampler=FirstK(), beta=None, reference=reference)
     stepper = Stepper(policy, objective, Accelerator(cpu=True), 1000, (0, "test"))
     (judged,) = stepper.backward(rows, 0, 0, 0.0)
-    torch.testing.assert_close(judged.scores.ratio, torch.zeros_like(judged.scores.ratio))
+    torch.testing.assert_close(judged.scores.log_ratio, torch.zeros_like(judged.scores.log_ratio))
     assert policy.forwards == 2
     stepper.backward(rows, 1, 0, 0.0)
     assert policy.forwards == 3

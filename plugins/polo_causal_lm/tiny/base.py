@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from polo import Context, InputError, Splits, seed_of
+from polo import Context, InputError, Splits, seed_of, whole_folder
 from polo_causal_lm.options import TinyLMOptions
 from polo_causal_lm.quiet import quiet
 from polo_causal_lm.template import Template
@@ -59,21 +56,11 @@ class TinyLM:
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def path(self) -> Path:
-        """The folder; trains the model if there is none yet. Written under another name first, then renamed."""
+        """The folder; trains the model if there is none yet. If another process is faster, its model is the same."""
         folder = self.context.cache / "tiny_lm" / self.fingerprint()
-        if folder.is_dir():
-            return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            self._make(work)
-            try:
-                os.replace(work, folder)  # noqa: PTH105 - replaces an empty folder too
-            except OSError:
-                if not folder.is_dir():  # else another process was faster: its model is the same
-                    raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        if not folder.is_dir():
+            with whole_folder(folder, manifest=False, replace=False) as work:
+                self._make(work)
         return folder
 
     def _splits(self) -> Splits:

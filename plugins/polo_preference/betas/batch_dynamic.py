@@ -13,7 +13,7 @@ from polo import Context, Need, RowRandom, Scores
 from polo_preference.noise import gumbel
 from polo_preference.options.betas import BatchDynamicOptions
 from polo_preference.running import RunningNorm
-from polo_preference.tensors import log_ratio, pairs
+from polo_preference.tensors import pairs
 
 
 class BatchDynamic:
@@ -32,7 +32,7 @@ class BatchDynamic:
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], progress: float) -> Float[Tensor, "b k"]:
         o = self._options
-        margin = pairs(log_ratio(scores), keep, torch.ones_like(keep, dtype=torch.float32)).margin.detach()
+        margin = pairs(scores.log_ratio, keep, torch.ones_like(keep, dtype=torch.float32)).margin.detach()
         mean, deviation = self._running.look(margin, keep)
         drawn = keep
         if o.share < 1:

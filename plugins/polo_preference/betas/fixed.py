@@ -8,7 +8,6 @@ from torch import Tensor
 
 from polo import Context, Scores
 from polo_preference.options.betas import FixedOptions
-from polo_preference.tensors import wide
 
 
 class Fixed:
@@ -24,4 +23,4 @@ class Fixed:
         self._value = options.value
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], progress: float) -> Float[Tensor, "b k"]:
-        return torch.full_like(wide(scores.rejected), self._value, requires_grad=False)
+        return torch.full_like(scores.wide[:, 1:], self._value, requires_grad=False)

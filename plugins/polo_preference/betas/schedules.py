@@ -10,7 +10,6 @@ from torch import Tensor
 
 from polo import Context, Scores
 from polo_preference.options.betas import ScheduleOptions
-from polo_preference.tensors import wide
 
 
 class Linear:
@@ -27,7 +26,7 @@ class Linear:
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], progress: float) -> Float[Tensor, "b k"]:
         value = self._start + (self._end - self._start) * progress
-        return torch.full_like(wide(scores.rejected), value, requires_grad=False)
+        return torch.full_like(scores.wide[:, 1:], value, requires_grad=False)
 
 
 class Cosine:
@@ -38,4 +37,4 @@ class Cosine:
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], progress: float) -> Float[Tensor, "b k"]:
         value = self._end + (self._start - self._end) * 0.5 * (1 + cos(pi * progress))
-        return torch.full_like(wide(scores.rejected), value, requires_grad=False)
+        return torch.full_like(scores.wide[:, 1:], value, requires_grad=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 from polo import Context, Need, Scores
 from polo_preference.options.losses import AlphaDpoOptions
 from polo_preference.running import RunningNorm
-from polo_preference.tensors import REDUCE, log_ratio, pairs, per_token, softplus, wide
+from polo_preference.tensors import REDUCE, pairs, per_token, softplus
 
 
 class AlphaDpo:
@@ -28,8 +28,8 @@ class AlphaDpo:
         self._running = RunningNorm(options.momentum)
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        margin = pairs(per_token(wide(scores.policy), scores.tokens), keep, beta).margin
-        pair = pairs(per_token(log_ratio(scores), scores.tokens), keep, beta)
+        margin = pairs(per_token(scores.wide, scores.tokens), keep, beta).margin
+        pair = pairs(per_token(scores.log_ratio, scores.tokens), keep, beta)
         drift = pair.margin.detach()
         mean, deviation = self._running.look(drift, keep)
         target = self._gamma + self._alpha * (drift - mean) / deviation.clamp(min=1e-6)

@@ -8,7 +8,7 @@ from torch import Tensor, sigmoid
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import PairOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs
+from polo_preference.tensors import REDUCE, pairs
 
 
 class ApoZero:
@@ -23,7 +23,7 @@ class ApoZero:
         self._reduce = REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         return self._reduce(sigmoid(-pair.beta * pair.chosen) + sigmoid(pair.beta * pair.rejected), keep)
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:

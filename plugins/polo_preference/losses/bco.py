@@ -13,7 +13,7 @@ from torch import Tensor
 from polo import Context, Need, Scores
 from polo_preference.options.losses import BcoOptions
 from polo_preference.running import RunningMean
-from polo_preference.tensors import REDUCE, log_ratio, mean_kept, pairs, softplus
+from polo_preference.tensors import REDUCE, mean_kept, pairs, softplus
 
 
 class Bco:
@@ -30,7 +30,7 @@ class Bco:
         )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         chosen, rejected = pair.beta * pair.chosen, pair.beta * pair.rejected
         both = mean_kept((chosen + rejected).detach() / 2, keep).sum() / keep.any(-1).sum().clamp(min=1)
         shift = self._running.look(both) if self._shift else torch.zeros_like(both)

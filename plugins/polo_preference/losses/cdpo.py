@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import SmoothedOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus
+from polo_preference.tensors import REDUCE, pairs, softplus
 
 
 class Cdpo:
@@ -25,7 +25,7 @@ class Cdpo:
         self._e, self._reduce = options.smoothing, REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         z = pair.beta * pair.margin
         return self._reduce((1 - self._e) * softplus(-z) + self._e * softplus(z), keep)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from polo import Context, Need, Scores
 from polo_preference.losses.sft import nll
 from polo_preference.options.losses import CpoOptions
-from polo_preference.tensors import REDUCE, pairs, softplus, where_any, wide
+from polo_preference.tensors import REDUCE, pairs, softplus, where_any
 
 
 class Cpo:
@@ -24,6 +24,6 @@ class Cpo:
         )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(wide(scores.policy), keep, beta)
+        pair = pairs(scores.wide, keep, beta)
         preference = self._reduce(softplus(-pair.beta * pair.margin), keep)
         return where_any(preference + self._nll * nll(scores, self._length), keep)

@@ -10,7 +10,7 @@ from torch import Tensor, sigmoid
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import DiscopopOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus
+from polo_preference.tensors import REDUCE, pairs, softplus
 
 
 class Discopop:
@@ -26,7 +26,7 @@ class Discopop:
         self._tau, self._reduce = options.tau, REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         z = pair.beta * pair.margin
         logistic = sigmoid(-z / self._tau) * softplus(-z)
         exponential = (-softplus(-z / self._tau) - z).exp()

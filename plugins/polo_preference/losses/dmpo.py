@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from polo import Context, Need, Scores
-from polo_preference.tensors import log_ratio, mean_kept, pairs, softplus, where_any
+from polo_preference.tensors import mean_kept, pairs, softplus, where_any
 
 
 class Dmpo:
@@ -33,7 +33,7 @@ class Dmpo:
         pass
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         return where_any(softplus(-mean_kept(pair.beta * pair.margin, keep)), keep)
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import PairOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus
+from polo_preference.tensors import REDUCE, pairs, softplus
 
 
 class Dpo:
@@ -31,7 +31,7 @@ class Dpo:
         self._reduce = REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         return self._reduce(softplus(-pair.beta * pair.margin), keep)
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:

@@ -11,7 +11,7 @@ from torch.nn.functional import relu
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import DpopOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus
+from polo_preference.tensors import REDUCE, pairs, softplus
 
 
 class Dpop:
@@ -26,7 +26,7 @@ class Dpop:
         self._penalty, self._reduce = options.penalty, REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         margin = pair.margin - self._penalty * relu(-pair.chosen)
         return self._reduce(softplus(-pair.beta * margin), keep)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import LengthOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs, per_token
+from polo_preference.tensors import REDUCE, pairs, per_token
 
 
 class Ipo:
@@ -25,7 +25,7 @@ class Ipo:
         )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        ratio = log_ratio(scores)
+        ratio = scores.log_ratio
         pair = pairs(per_token(ratio, scores.tokens) if self._per_token else ratio, keep, beta)
         return self._reduce((pair.margin - 0.5 / pair.beta) ** 2, keep)
 

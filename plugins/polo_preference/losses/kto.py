@@ -8,7 +8,7 @@ from torch import Tensor, sigmoid
 
 from polo import Context, Need, PoloError, Scores
 from polo_preference.options.losses import KtoOptions
-from polo_preference.tensors import log_ratio, mean_kept, pairs, where_any, wide
+from polo_preference.tensors import mean_kept, pairs, where_any
 
 
 class Kto:
@@ -27,10 +27,11 @@ class Kto:
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         if scores.mismatched is None:
             raise PoloError("`kto` was given no mismatched pairs", where="loss", fix="call it through a stage")
-        divergence = wide(scores.mismatched.detach()).mean().clamp(min=0)
-        pair = pairs(log_ratio(scores), keep, beta)
+        ratio = scores.log_ratio
+        divergence = scores.mismatched.detach().to(ratio.dtype).mean().clamp(min=0)
+        pair = pairs(ratio, keep, beta)
         strength = mean_kept(pair.beta, keep)
-        chosen = torch.where(keep.any(-1), log_ratio(scores)[:, 0], 0.0)
+        chosen = torch.where(keep.any(-1), ratio[:, 0], 0.0)
         up = self._desirable * sigmoid(-strength * (chosen - divergence))
         down = self._undesirable * sigmoid(-pair.beta * (divergence - pair.rejected))
         return where_any(0.5 * (up + mean_kept(down, keep)), keep)

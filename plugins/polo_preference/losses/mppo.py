@@ -7,7 +7,7 @@ from torch import Tensor
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import MppoOptions
-from polo_preference.tensors import pairs, per_token, softplus, sum_kept, where_any, wide
+from polo_preference.tensors import pairs, per_token, softplus, sum_kept, where_any
 
 
 class Mppo:
@@ -33,7 +33,7 @@ class Mppo:
         )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        policy = wide(scores.policy)
+        policy = scores.wide
         log_p = per_token(policy, scores.tokens) if self._per_token else policy
         pair = pairs(log_p, keep, beta)
         # a log-probability is at most 0 but for rounding, and exp must not overflow

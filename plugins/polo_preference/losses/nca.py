@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import PairOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus
+from polo_preference.tensors import REDUCE, pairs, softplus
 
 
 class Nca:
@@ -25,7 +25,7 @@ class Nca:
         self._reduce = REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         a, b = pair.beta * pair.chosen, pair.beta * pair.rejected
         return self._reduce(softplus(-a) + 0.5 * softplus(a) + 0.5 * softplus(b), keep)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from polo import Context, Need, Scores
 from polo_preference.losses.sft import nll
 from polo_preference.options.losses import PairOptions
-from polo_preference.tensors import REDUCE, pairs, per_token, softplus, where_any, wide
+from polo_preference.tensors import REDUCE, pairs, per_token, softplus, where_any
 
 
 class Orpo:
@@ -25,7 +25,7 @@ class Orpo:
         self._reduce = REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(per_token(wide(scores.policy), scores.tokens), keep, beta)
+        pair = pairs(per_token(scores.wide, scores.tokens), keep, beta)
         ratio = log_odds(pair.chosen) - log_odds(pair.rejected)
         preference = self._reduce(pair.beta * softplus(-ratio), keep)
         return where_any(preference + nll(scores, "token"), keep)

@@ -8,7 +8,7 @@ from torch import Tensor
 from polo import Context, Need, Scores
 from polo_preference.losses.sft import nll
 from polo_preference.options.losses import RpoOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs, softplus, where_any
+from polo_preference.tensors import REDUCE, pairs, softplus, where_any
 
 
 class Rpo:
@@ -26,6 +26,6 @@ class Rpo:
         )
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         preference = self._reduce(softplus(-pair.beta * pair.margin), keep)
         return where_any(preference + self._nll * nll(scores, self._length), keep)

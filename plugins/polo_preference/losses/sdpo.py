@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from polo import Context, Need, PoloError, Scores
-from polo_preference.tensors import log_ratio, pairs, where_any, wide
+from polo_preference.tensors import pairs, where_any
 
 
 def log_one_plus_sum_exp(x: Float[Tensor, "b k"], keep: Bool[Tensor, "b k"]) -> Float[Tensor, " b"]:
@@ -34,7 +34,7 @@ class Sdpo:
         pass
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         return log_one_plus_sum_exp(-pair.beta * pair.margin, keep)
 
     def at_zero(self, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
@@ -57,7 +57,7 @@ class SdpoSampled:
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
         if scores.log_q is None:
             raise PoloError("`sdpo_sampled` was given no log_q", where="loss", fix="call it through a stage")
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         log_count = torch.log(keep.sum(-1, keepdim=True).clamp(min=1).to(pair.beta.dtype))
-        weight = torch.where(keep, wide(scores.log_q), 0.0) + log_count
+        weight = torch.where(keep, scores.log_q.to(pair.beta.dtype), 0.0) + log_count
         return where_any(log_one_plus_sum_exp(-pair.beta * pair.margin - weight, keep), keep)

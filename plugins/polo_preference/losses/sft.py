@@ -7,12 +7,11 @@ from torch import Tensor
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import SftOptions
-from polo_preference.tensors import wide
 
 
 def nll(scores: Scores, reduce: str) -> Float[Tensor, " b"]:
     """Negative log-likelihood of the chosen title in nats: ``reduce="sequence"`` its sum, ``"token"`` its mean."""
-    total = -wide(scores.chosen)
+    total = -scores.wide[:, 0]
     return total / scores.tokens[:, 0].clamp(min=1) if reduce == "token" else total
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import SimpoOptions
-from polo_preference.tensors import REDUCE, pairs, per_token, softplus, wide
+from polo_preference.tensors import REDUCE, pairs, per_token, softplus
 
 
 class Simpo:
@@ -19,5 +19,5 @@ class Simpo:
         self._gamma, self._reduce = options.gamma, REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(per_token(wide(scores.policy), scores.tokens), keep, beta)
+        pair = pairs(per_token(scores.wide, scores.tokens), keep, beta)
         return self._reduce(softplus(self._gamma - pair.beta * pair.margin), keep)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from polo import Context, Need, Scores
 from polo_preference.options.losses import PairOptions
-from polo_preference.tensors import REDUCE, log_ratio, pairs
+from polo_preference.tensors import REDUCE, pairs
 
 
 class Sppo:
@@ -23,7 +23,7 @@ class Sppo:
         self._reduce = REDUCE[options.pairs]
 
     def __call__(self, scores: Scores, keep: Bool[Tensor, "b k"], beta: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        pair = pairs(log_ratio(scores), keep, beta)
+        pair = pairs(scores.log_ratio, keep, beta)
         target = 0.5 / pair.beta
         return self._reduce((pair.chosen - target) ** 2 + (pair.rejected + target) ** 2, keep)
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from polo import Context, RowRandom, SamplerWrapper, Scores
 from polo_preference.options.samplers import SelectOptions
-from polo_preference.tensors import wide
 
 
 class Curriculum(SamplerWrapper):
@@ -25,6 +24,6 @@ class Curriculum(SamplerWrapper):
 
     def keep(self, scores: Scores, rng: RowRandom, progress: float) -> Bool[Tensor, "b k"]:
         among = super().keep(scores, rng, progress)
-        place = torch.where(among, wide(scores.rejected), torch.inf).argsort(dim=-1, stable=True).argsort(dim=-1)
+        place = torch.where(among, scores.wide[:, 1:], torch.inf).argsort(dim=-1, stable=True).argsort(dim=-1)
         start = ((among.sum(-1, keepdim=True) - self._n).clamp(min=0) * progress).round()
         return among & (place >= start) & (place < start + self._n)

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from polo import Context, RowRandom, SamplerWrapper, Scores
 from polo_preference.options.samplers import SelectOptions
-from polo_preference.tensors import wide
 
 
 class Hard(SamplerWrapper):
@@ -23,7 +22,7 @@ class Hard(SamplerWrapper):
         self._n = options.n
 
     def keep(self, scores: Scores, rng: RowRandom, progress: float) -> Bool[Tensor, "b k"]:
-        return top(wide(scores.rejected), super().keep(scores, rng, progress), self._n)
+        return top(scores.wide[:, 1:], super().keep(scores, rng, progress), self._n)
 
 
 def top(x: Tensor, among: Bool[Tensor, "b k"], n: int) -> Bool[Tensor, "b k"]:

@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import Context, IntArray, Known, PoloError, RowRandom, Rows, Splits
-
-BoolArray = npt.NDArray[np.bool_]
+from polo import BoolArray, Context, IntArray, Known, PoloError, RowRandom, Rows, Splits
 
 
 def splits_of(context: Context) -> Splits:

@@ -9,7 +9,6 @@ from polo import Context, RowRandom, SamplerWrapper, Scores
 from polo_preference.noise import gumbel
 from polo_preference.options.samplers import SoftmaxOptions
 from polo_preference.samplers.hard import top
-from polo_preference.tensors import wide
 
 
 class Softmax(SamplerWrapper):
@@ -26,4 +25,4 @@ class Softmax(SamplerWrapper):
     def keep(self, scores: Scores, rng: RowRandom, progress: float) -> Bool[Tensor, "b k"]:
         among = super().keep(scores, rng, progress)
         noise = gumbel(rng.child("softmax"), scores.rows, among.shape[1])
-        return top(wide(scores.rejected).double() / self._temperature + noise, among, self._n)
+        return top(scores.wide[:, 1:].double() / self._temperature + noise, among, self._n)

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, IntArray, Peek, PoloError, RowRandom, Rows, Scores, draw_distinct
+from polo import BoolArray, Context, Draw, IntArray, Peek, PoloError, RowRandom, Rows, Scores, draw_distinct
 from polo_preference.options.samplers import UniformOptions
-from polo_preference.samplers.pool import BoolArray, catalogue_only, forbidden, splits_of, stream
+from polo_preference.samplers.pool import catalogue_only, forbidden, splits_of, stream
 
 
 class Uniform:

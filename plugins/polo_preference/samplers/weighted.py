@@ -6,11 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from polo import FloatArray, IntArray, RowRandom
-
-BoolArray = npt.NDArray[np.bool_]
+from polo import BoolArray, FloatArray, IntArray, RowRandom
 
 #: entries of the largest temporary array; bounds memory, never the result
 _ENTRIES: Final = 1 << 20
@@ -115,8 +112,7 @@ def log_q(weight: FloatArray, valid: BoolArray, total: FloatArray, allowed: IntA
         [9.0, 2.3333]
     """
     n = valid.sum(axis=1, keepdims=True)
-    own = np.where(valid, weight, 0.0)
-    left = np.maximum(total[:, None] - (np.cumsum(own, axis=1) - own), weight)
+    left = np.maximum(total[:, None] - (np.cumsum(weight, axis=1) - weight), weight)
     times_n = np.maximum(n - 1 - np.arange(weight.shape[1]), 0) + left / weight
     found: FloatArray = -np.log(np.where(n == allowed[:, None], np.maximum(n, 1), times_n))
     return found

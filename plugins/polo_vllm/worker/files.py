@@ -13,9 +13,10 @@ Knows pyarrow and nothing of vLLM or polo.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,8 @@ class JobFolder:
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """A JSON file of the folder, whole or not at all."""
-        temporary = self.path / f".tmp-{os.getpid()}-{name}"
-        temporary.write_text(json.dumps(value), "utf-8")
-        temporary.replace(self.path / name)
+        with _whole(self.path / name) as temporary:
+            temporary.write_text(json.dumps(value), "utf-8")
 
 
 def _name(part: int) -> str:
@@ -128,9 +128,16 @@ def _name(part: int) -> str:
 
 
 def _write(table: pa.Table, path: Path) -> None:
+    with _whole(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name to write to, renamed to ``path`` when the block ends well (polo's own writer is not to be had here)."""
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
-        pq.write_table(table, temporary)
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
