@@ -32,10 +32,7 @@ WORDS = {
     "uniform": "a distribution, and how lists are drawn",
 }
 #: words of one file
-PLACES = {
-    ("polo/store/provenance.py", "vllm"): "a distribution whose version is noted",
-    ("polo/report/style.py", "linear"): "a gradient of colours in CSS",
-}
+PLACES = {("polo/store/provenance.py", "vllm"): "a distribution whose version is noted"}
 #: a path into the options of a component, such as ``policy.max_tokens``; ``use`` is the recipe's own key
 OPTION = re.compile(rf"\b(?:{'|'.join(KINDS)})\.(?!use\b)[a-z_]+\b")
 
