@@ -79,6 +79,7 @@ _PUBLIC = {
     "Scores": "polo.scores",
     "ScoresMany": "polo.protocols",
     "Sequences": "polo.data",
+    "SharesForwards": "polo.protocols",
     "Splits": "polo.data",
     "Stateful": "polo.protocols",
     "Together": "polo.protocols",
@@ -162,6 +163,7 @@ if TYPE_CHECKING:
     from polo.protocols import Sampler as Sampler
     from polo.protocols import Scorer as Scorer
     from polo.protocols import ScoresMany as ScoresMany
+    from polo.protocols import SharesForwards as SharesForwards
     from polo.protocols import Stateful as Stateful
     from polo.protocols import Together as Together
     from polo.protocols import Top as Top

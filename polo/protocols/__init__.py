@@ -29,6 +29,7 @@ from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
 from polo.protocols.policy import Policy as Policy
 from polo.protocols.policy import ScoresMany as ScoresMany
+from polo.protocols.policy import SharesForwards as SharesForwards
 from polo.protocols.policy import Top as Top
 from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble

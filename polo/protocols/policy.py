@@ -141,6 +141,18 @@ class ScoresMany(Protocol):
         """What ``score`` gives, without gradient, in evaluation mode, about ``budget`` tokens at a time."""
 
 
+@runtime_checkable
+class SharesForwards(Protocol):
+    """A policy for which some rows cost less together than apart, such as the positions of one sequence.
+
+    Epochs then shuffle groups of such rows instead of rows, and each batch holds neighbours of this order. What a row's
+    score is does not depend on it.
+    """
+
+    def shared(self, rows: Rows) -> IntArray:
+        """``[B]`` a number for each row; rows with the same one belong together."""
+
+
 @dataclass(frozen=True)
 class Top:
     """The best K items of B rows, best first.

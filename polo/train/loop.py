@@ -15,12 +15,12 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 
 from polo.console import Console
-from polo.data import Rows
+from polo.data import IntArray, Rows
 from polo.errors import InputError, PoloError
 from polo.evaluate.significance import interval
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Optimiser, Policy, Refresh, advice_of
+from polo.protocols import AtZero, Optimiser, Policy, Refresh, SharesForwards, advice_of
 from polo.randomness import seed_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
@@ -154,8 +154,23 @@ def _per_epoch(job: Job) -> int:
 def _batch(job: Job, step: int) -> tuple[Rows, int]:
     """The rows of a step: epochs are permutations by (seed, stage, epoch), cut into batches."""
     epoch, place = divmod(step, _per_epoch(job))
-    order = np.random.default_rng(seed_of(job.seed, job.name, "order", epoch)).permutation(len(job.rows))
-    return job.rows[order[place * job.stage.batch : (place + 1) * job.stage.batch]], epoch
+    rng = np.random.default_rng(seed_of(job.seed, job.name, "order", epoch))
+    policy, rows = job.policy, job.rows
+    order = shuffled(policy.shared(rows), rng) if isinstance(policy, SharesForwards) else rng.permutation(len(rows))
+    return rows[order[place * job.stage.batch : (place + 1) * job.stage.batch]], epoch
+
+
+def shuffled(groups: IntArray, rng: np.random.Generator) -> IntArray:
+    """A permutation of ``[N]`` rows in which those of a group stay together, in their order.
+
+    Example:
+        >>> import numpy as np
+        >>> shuffled(np.array([7, 8, 7, 8, 9]), np.random.default_rng(0)).tolist()
+        [1, 3, 4, 0, 2]
+    """
+    found, number = np.unique(groups, return_inverse=True)
+    order: IntArray = np.argsort(rng.permutation(len(found))[number], kind="stable")
+    return order
 
 
 def _check_validation(job: Job) -> None:

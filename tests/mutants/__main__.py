@@ -71,7 +71,7 @@ def _survivors(judges: Sequence[Judge], area: Area, broken: Sequence[Mutation], 
                 sys.exit(f"pytest itself failed ({code}): {judge.log()[-2000:]}")
             return code == ALL_PASSED
         finally:
-            judge.restore(mutation, ROOT)
+            judge.restore(mutation)
             free.put(judge)
 
     with ThreadPoolExecutor(len(judges)) as pool:

@@ -45,19 +45,19 @@ AREAS = {
     "passes": Area(
         ["polo/model/passes.py", "polo/model/scoring.py", "polo/train/step.py", "polo/scores.py"],
         [
-            "tests/model",
             "tests/train/test_step.py",
+            "tests/train/test_judging.py",
+            "tests/model",
             "tests/train/test_loop.py",
             "tests/evaluate",
-            "tests/run/test_run.py",
         ],
     ),
     "checkpoint": Area(
         ["polo/train/checkpoint.py", "polo/store/files.py", "polo/model/weights.py"],
-        ["tests/store", "tests/train", "tests/run/test_run.py", "tests/run/test_damaged.py"],
+        ["tests/store", "tests/train", "tests/model"],
     ),
     "fingerprint": Area(
         ["polo/run/fingerprint.py", "polo/run/imports.py"],
-        ["tests/run/test_prints.py", "tests/run/test_run.py", "tests/run/test_stranger.py"],
+        ["tests/run/test_imports.py", "tests/run/test_fingerprint.py"],
     ),
 }

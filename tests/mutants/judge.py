@@ -40,7 +40,7 @@ class Judge:
     """
 
     def __init__(self, root: Path, place: Path) -> None:
-        self.place = place
+        self.place, self._whole = place, b""
         for name in COPIED:
             source = root / name
             if source.is_dir():
@@ -58,12 +58,17 @@ class Judge:
         try:
             os.setsid()
             os.chdir(self.place)
-            sys.path[:0] = [str(self.place), str(self.place / "plugins")]
+            here = [str(self.place), str(self.place / "plugins")]
+            sys.path[:0] = here
+            # what tests start in processes of their own is the copy too, and leaves no byte code there either
+            os.environ |= {"PYTHONPATH": os.pathsep.join(here), "PYTHONDONTWRITEBYTECODE": "1"}
             for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "polo")]:
                 del sys.modules[name]
             log = os.open(self.place / "log.txt", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
             os.dup2(log, 1)
             os.dup2(log, 2)
+            # what broke one mutant is no example for the next
+            shutil.rmtree(self.place / ".hypothesis", ignore_errors=True)
             code = _run(tests, self.place)
         except BaseException:
             traceback.print_exc()
@@ -73,10 +78,12 @@ class Judge:
             os._exit(code)
 
     def put(self, mutation: Mutation) -> None:
+        self._whole = (self.place / mutation.path).read_bytes()
         (self.place / mutation.path).write_text(mutation.text, "utf-8")
 
-    def restore(self, mutation: Mutation, root: Path) -> None:
-        shutil.copy(root / mutation.path, self.place / mutation.path)
+    def restore(self, mutation: Mutation) -> None:
+        """Puts back what :meth:`put` found; the checkout may have moved on."""
+        (self.place / mutation.path).write_bytes(self._whole)
 
     def log(self) -> str:
         return (self.place / "log.txt").read_text("utf-8", errors="replace")

@@ -135,6 +135,11 @@ def combinations(world: World, whole: bool) -> Iterator[tuple[Choice | None, Cho
         ("toy_logprob", "none", False),
         ("toy_similarity", "base", False),
         ("toy_similarity", "none", False),
+        ("{use: mf, dim: 4}", "base", False),
+        ("{use: sasrec, dim: 4}", "base", False),
+        ("{use: gru4rec, dim: 4, hidden: 4}", "base", False),
+        ("{use: lightgcn, dim: 4}", "base", False),
+        ("{use: sasrec, dim: 4}", "none", False),
     ],
 )
 def test_every_combination_runs_or_is_refused_by_name(tmp_path: Path, policy: str, reference: str, whole: bool) -> None:

@@ -1,0 +1,99 @@
+"""The policy ``mf``: a vector for each user and each item. Knows which users it was trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polo import BoolArray, Context, IntArray, Rows, Splits
+from polo_backbones.options import MFOptions, VectorOptions
+from polo_backbones.vectors import VectorNet, VectorPolicy, table
+
+
+class MFNet(VectorNet):
+    """Two tables. A user without a training row has the mean of those with one.
+
+    Args:
+        options: width of vectors, and how two make a score.
+        known: ``[users]`` which users have a training row.
+        items: how many items there are.
+        generator: what the tables are drawn from.
+    """
+
+    def __init__(self, options: VectorOptions, known: BoolArray, items: int, generator: torch.Generator) -> None:
+        super().__init__(options)
+        self.user = table(len(known), options, generator)
+        self.item = table(items, options, generator)
+        self.known: Tensor
+        self.register_buffer("known", torch.from_numpy(known), persistent=False)
+
+    @property
+    def catalogue(self) -> int:
+        return self.item.num_embeddings
+
+    def of_rows(self, batch: dict[str, Tensor]) -> Tensor:
+        return self._by_user(self.user.weight, batch["user"][:, 0])
+
+    def of_items(self, items: Tensor | None) -> Tensor:
+        vectors: Tensor = self.item.weight if items is None else self.item(items)
+        return vectors
+
+    def _by_user(self, vectors: Tensor, user: Tensor) -> Tensor:
+        """The users' vectors out of all ``[users, d]``; -1 is a user without a training row."""
+        own = nn.functional.embedding(user.clamp_min(0), vectors)
+        strange = user < 0
+        if not bool(strange.any()):
+            return own
+        share = self.known.to(vectors.dtype) / self.known.sum().clamp_min(1)
+        return torch.where(strange[:, None], share @ vectors, own)
+
+
+class UserPolicy(VectorPolicy):
+    """A policy that reads of a row the user's number alone; one without a training row is read as -1."""
+
+    known: BoolArray
+
+    def prepare(self, splits: Splits) -> BoolArray:
+        """``[users]`` which users have a training row."""
+        self.known = np.zeros(splits.n_users, dtype=np.bool_)
+        self.known[splits.train.user] = True
+        return self.known
+
+    def fed(self, rows: Rows) -> dict[str, IntArray]:
+        there = (rows.user >= 0) & (rows.user < len(self.known))
+        there[there] = self.known[rows.user[there]]
+        return {"user": np.where(there, rows.user, -1)[:, None]}
+
+    def tell(self, context: Context) -> None:
+        """Says whom the policy cannot know."""
+        rows = self.splits.test
+        strange = int((self.fed(rows)["user"] < 0).sum())
+        if strange:
+            context.say(
+                f"{self.name}: {strange:,} of {len(rows):,} test rows are of users without a training row; "
+                "they are scored by the mean of the users with one"
+            )
+
+
+class MF(UserPolicy):
+    """Matrix factorisation: ``score(u, i) = <p_u, q_i>``, Koren, Bell & Volinsky, Computer 42(8), 2009, eq. 1.
+
+    Reads the user, not the history. Someone who is in no training row (also who asks ``polo recommend``) is scored by
+    the mean of the trained users' vectors, that is, everybody alike.
+
+    Example:
+        >>> import torch
+        >>> from polo.testing import context, small_splits
+        >>> splits = small_splits(users=3, items=20)
+        >>> policy = MF(MFOptions(dim=4), context(splits=splits))
+        >>> tuple(policy.score(splits.test, torch.tensor([[0, 1]] * 3)).shape)
+        (3, 2)
+    """
+
+    def __init__(self, options: MFOptions, context: Context) -> None:
+        super().__init__("mf", options, context)
+        self.tell(context)
+
+    def network(self, splits: Splits, generator: torch.Generator) -> VectorNet:
+        return MFNet(self.options, self.prepare(splits), len(splits.items), generator)

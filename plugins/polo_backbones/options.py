@@ -1,0 +1,67 @@
+"""Options of the embedding policies. Knows names, bounds and defaults; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorOptions:
+    """What all of them share: the width of vectors, and how two of them make a score."""
+
+    #: numbers of a vector
+    dim: Annotated[int, Ge(1)] = 64
+    #: ``inner``: the inner product; ``cosine``: that of vectors of length 1
+    score: Literal["inner", "cosine"] = "inner"
+    #: every score is divided by it; for cosines, which lie between -1 and 1, about 0.1
+    tau: Annotated[float, Gt(0)] = 1.0
+    #: standard deviation of the normal distribution that vectors start from
+    init: Annotated[float, Gt(0)] = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MFOptions(VectorOptions):
+    """Matrix factorisation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightGCNOptions(VectorOptions):
+    """Matrix factorisation whose vectors are averaged along the graph of the training rows."""
+
+    #: steps of propagation; the mean runs over the vectors before the first and after each
+    layers: Annotated[int, Ge(0)] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions(VectorOptions):
+    """What models of the shown history share."""
+
+    #: share of numbers that are set to 0 at random while training
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
+    #: training rows leave out the oldest items of a full window, so that their histories begin at multiples of this
+    #: many items of the user and rows that begin alike share one forward; 1 leaves out nothing, ``null`` is half of the
+    #: window. Rows of other splits are always read whole
+    stride: Annotated[int, Ge(1)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SASRecOptions(SequenceOptions):
+    """Causal self-attention."""
+
+    #: blocks of attention and feed-forward network
+    layers: Annotated[int, Ge(1)] = 2
+    #: attention heads; ``dim`` must be a multiple
+    heads: Annotated[int, Ge(1)] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRU4RecOptions(SequenceOptions):
+    """A gated recurrent network."""
+
+    #: recurrent layers
+    layers: Annotated[int, Ge(1)] = 1
+    #: numbers of its state
+    hidden: Annotated[int, Ge(1)] = 128

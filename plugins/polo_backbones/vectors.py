@@ -1,0 +1,232 @@
+"""What every embedding policy is: a vector for each row, one for each item, and their product.
+
+Knows the policy contract, files and rankings. Where vectors come from is the business of a network (``VectorNet``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from polo import PAD, Context, FloatArray, InputError, IntArray, Ragged, Rows, Splits, Top
+from polo_backbones.options import VectorOptions
+
+#: a list of a row with at least this share of the catalogue is looked up in the product with all items
+_WIDE = 8
+#: scores that a ranking of the whole catalogue holds at a time
+_BLOCK = 1 << 20
+_FILE, _FACTS = "policy.safetensors", "policy.json"
+
+
+class VectorNet(nn.Module):
+    """Vectors of rows and of items, before they are scaled; subclasses say where they come from.
+
+    Args:
+        options: how two vectors make a score.
+    """
+
+    def __init__(self, options: VectorOptions) -> None:
+        super().__init__()
+        self._cosine, self._tau = options.score == "cosine", options.tau
+
+    def of_rows(self, batch: dict[str, Tensor]) -> Float[Tensor, "b d"]:
+        """A vector for each row."""
+        raise NotImplementedError
+
+    def of_items(self, items: Tensor | None) -> Float[Tensor, "..."]:
+        """A vector for each of ``items`` (any shape), or for all of the catalogue."""
+        raise NotImplementedError
+
+    def both(self, batch: dict[str, Tensor], items: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The vectors of rows and items; for networks that make both at once."""
+        return self.of_rows(batch), self.of_items(items)
+
+    def rows(self, vectors: Tensor) -> Tensor:
+        """Vectors of rows as they enter the product: length and temperature are in them."""
+        return self.items(vectors) / self._tau
+
+    def items(self, vectors: Tensor) -> Tensor:
+        """Vectors of items as they enter the product."""
+        return nn.functional.normalize(vectors, dim=-1, eps=1e-12) if self._cosine else vectors
+
+    def forward(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        """Scores; one form or the other by shape alone, the same to within rounding."""
+        wide = items.shape[1] * _WIDE >= self.catalogue
+        row, item = self.both(batch, None if wide else items)
+        row, item = self.rows(row), self.items(item)
+        return (row @ item.T).gather(1, items) if wide else torch.einsum("bd,bnd->bn", row, item)
+
+    @property
+    def catalogue(self) -> int:
+        """How many items there are."""
+        raise NotImplementedError
+
+
+class VectorPolicy:
+    """``score(row, item) = <u, v> / tau`` of a vector of the row and one of the item, or of both at length 1.
+
+    Follows :class:`polo.Policy`, :class:`polo.Embeds`, :class:`polo.TopItems` and :class:`polo.ScoresMany`.
+
+    Attributes:
+        module: what is trained; may be replaced by a wrapped one.
+        few: most items of a row for which vectors of items are gathered row by row where no gradient is needed.
+    """
+
+    unit: Literal["similarity"] = "similarity"
+    pool: Literal["catalogue"] = "catalogue"
+    few = 256
+
+    def __init__(self, name: str, options: VectorOptions, context: Context) -> None:
+        self.name, self.options, self.device = name, options, torch.device(context.device)
+        self.splits = splits_of(name, context)
+        self.net = self.network(self.splits, torch.Generator().manual_seed(_seed(context, name))).to(self.device)
+        self.module: nn.Module = self.net
+        cold = len(self.splits.items) - len(np.unique(self.splits.train.target))
+        if cold:
+            context.say(
+                f"{name}: {cold:,} of {len(self.splits.items):,} items are the target of no training row; "
+                "as a candidate each is scored by the vector that it started from, but for what it is as a negative"
+            )
+
+    def network(self, splits: Splits, generator: torch.Generator) -> VectorNet:
+        """The network, its weights drawn from ``generator``."""
+        raise NotImplementedError
+
+    def fed(self, rows: Rows) -> dict[str, IntArray]:
+        """What of each row the network reads, as arrays with a line for each row."""
+        raise NotImplementedError
+
+    def batch(self, fed: dict[str, IntArray]) -> dict[str, Tensor]:
+        """What :meth:`fed` gave, as the network takes it."""
+        return {name: torch.from_numpy(value).to(self.device) for name, value in fed.items()}
+
+    # -- scores -------------------------------------------------------------------------------------------------
+
+    def score(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        """Products, float32, on the module's device."""
+        scores: Tensor = self.module(self.batch(self.fed(rows)), items.to(self.device))
+        return scores
+
+    def score_many(self, rows: Rows, items: Int[Tensor, "b n"], budget: int) -> Float[Tensor, "b n"]:
+        """The product with the whole catalogue, of which ``items`` are looked up; ``budget`` is no limit here."""
+        with torch.no_grad():
+            everything = self.user_vectors(rows) @ self.item_vectors().T
+            return everything.gather(1, items.to(self.device))
+
+    def user_vectors(self, rows: Rows) -> Float[Tensor, "b d"]:
+        return self.net.rows(self.net.both(self.batch(self.fed(rows)), None)[0])
+
+    def item_vectors(self) -> Float[Tensor, "n d"]:
+        return self.net.items(self.net.of_items(None))
+
+    def top_items(self, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None) -> Top:
+        """The best items by the product with all of them; always proven."""
+        if k < 1:
+            raise InputError(f"k is {k}", where=f"policy '{self.name}'", fix="ask for one item or more")
+        places, scores = np.full((len(rows), k), PAD, np.int64), np.full((len(rows), k), -np.inf)
+        together = max(1, _BLOCK // len(self.splits.items))
+        with torch.no_grad():
+            items = self.item_vectors().T
+            for start in range(0, len(rows), together):
+                part = slice(start, start + together)
+                found = (self.user_vectors(rows[part]) @ items).double().cpu().numpy()
+                places[part], scores[part] = _best(found, k, None if without is None else without[part])
+        return Top(places, scores, places != PAD)
+
+    def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
+        return torch.ones_like(items)
+
+    def cost(self, rows: Rows, n: int) -> IntArray:
+        """Vectors that a row takes: one and its items'."""
+        return np.full(len(rows), 1 + n, dtype=np.int64)
+
+    def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
+        whole = np.concatenate([*self.fed(rows).values(), items.cpu().numpy()], axis=1)
+        return [hashlib.blake2b(line.tobytes(), digest_size=16).digest() for line in whole]
+
+    # -- what is kept -------------------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, object]:
+        """What weights belong to: a network of these options and sizes."""
+        shapes = {name: list(p.shape) for name, p in self.net.state_dict().items()}
+        return {"policy": self.name, "options": asdict(self.options), "shapes": shapes}
+
+    def fingerprint(self) -> str:
+        """Hash of the options, the sizes and the data, whose training rows decide what is read of a row."""
+        facts = json.dumps({**self.facts(), "data": self.splits.fingerprint}, sort_keys=True)
+        return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
+
+    def start_stage(self, name: str) -> None:
+        """Nothing to do."""
+
+    def extra_loss(self) -> Tensor | None:
+        """None."""
+        return None
+
+    def save(self, folder: Path) -> None:
+        """Weights as ``policy.safetensors``, and what they belong to as ``policy.json``."""
+        weights = {name: p.detach().cpu().contiguous() for name, p in self.net.state_dict().items()}
+        save_file(weights, folder / _FILE)
+        (folder / _FACTS).write_text(json.dumps(self.facts(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Loads what :meth:`save` wrote.
+
+        Raises:
+            InputError: the folder holds no weights, or those of a network of other sizes.
+        """
+        path = folder / _FILE
+        if not path.is_file():
+            raise InputError(
+                f"no weights of policy '{self.name}' (no {_FILE})", where=str(folder), fix="give a folder of such a run"
+            )
+        weights = load_file(path)
+        mine = {name: tuple(p.shape) for name, p in self.net.state_dict().items()}
+        theirs = {name: tuple(value.shape) for name, value in weights.items()}
+        if mine != theirs:
+            name = min(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
+            raise InputError(
+                f"the weights are of another network: '{name}' is {theirs.get(name, 'not there')} in the file, "
+                f"{mine.get(name, 'not there')} by the recipe",
+                where=str(path),
+                fix="use the policy options and the data that they were trained with",
+            )
+        self.net.load_state_dict(weights)
+
+
+def table(size: int, options: VectorOptions, generator: torch.Generator) -> nn.Embedding:
+    """``size`` vectors, normally distributed."""
+    return nn.Embedding(size, options.dim, _weight=torch.randn(size, options.dim, generator=generator) * options.init)
+
+
+def splits_of(name: str, context: Context) -> Splits:
+    """The data; an embedding policy cannot be built without."""
+    if context.splits is None:
+        raise InputError(f"{name} needs data", where="policy", fix="use it in a recipe with data")
+    return context.splits
+
+
+def _seed(context: Context, name: str) -> int:
+    from polo import seed_of
+
+    return seed_of(context.seed, "policy", name)
+
+
+def _best(scores: FloatArray, k: int, without: Ragged | None) -> tuple[IntArray, FloatArray]:
+    """The k best columns of each line, equal ones by number, without those that are left out."""
+    if without is not None:
+        scores[np.repeat(np.arange(len(scores)), without.lengths), without.items] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    best = np.take_along_axis(scores, order, axis=1)
+    short = k - order.shape[1]
+    order = np.pad(np.where(np.isfinite(best), order, PAD), ((0, 0), (0, short)), constant_values=PAD)
+    return order, np.pad(best, ((0, 0), (0, short)), constant_values=-np.inf)
