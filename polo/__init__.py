@@ -57,6 +57,7 @@ _PUBLIC = {
     "Needing": "polo.protocols",
     "Optimiser": "polo.protocols",
     "PAD": "polo.data",
+    "OfLists": "polo.protocols",
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
     "PeekTop": "polo.protocols",
@@ -66,7 +67,9 @@ _PUBLIC = {
     "Ranked": "polo.protocols",
     "Ref": "polo.plugin.component",
     "Ragged": "polo.data",
+    "Whole": "polo.data",
     "Refresh": "polo.protocols",
+    "RanksAll": "polo.protocols",
     "Reports": "polo.protocols",
     "RowRandom": "polo.randomness",
     "Rows": "polo.data",
@@ -109,6 +112,7 @@ if TYPE_CHECKING:
     from polo.data import Rows as Rows
     from polo.data import Sequences as Sequences
     from polo.data import Splits as Splits
+    from polo.data import Whole as Whole
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
     from polo.plugin.component import Component as Component
@@ -146,12 +150,14 @@ if TYPE_CHECKING:
     from polo.protocols import NamedBase as NamedBase
     from polo.protocols import Need as Need
     from polo.protocols import Needing as Needing
+    from polo.protocols import OfLists as OfLists
     from polo.protocols import Optimiser as Optimiser
     from polo.protocols import ParamGroup as ParamGroup
     from polo.protocols import Peek as Peek
     from polo.protocols import PeekTop as PeekTop
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
+    from polo.protocols import RanksAll as RanksAll
     from polo.protocols import Refresh as Refresh
     from polo.protocols import Reports as Reports
     from polo.protocols import Sampler as Sampler

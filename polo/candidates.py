@@ -9,14 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any, Final, Literal
 
 import numpy as np
 
-from polo.data import BoolArray, IntArray, Known, Rows, Splits
+from polo.data import PAD, BoolArray, IntArray, Known, Ragged, Rows, Splits, Whole
 from polo.errors import InputError
 from polo.randomness import RowRandom
+
+#: as the length of a list: the whole catalogue
+ALL: Final = "all"
 
 #: ``forbidden(at, items)``: positions ``at [m]`` into the given rows, proposed ``items [m, j]`` -> bool ``[m, j]``
 Forbidden = Callable[[IntArray, IntArray], BoolArray]
@@ -179,6 +183,63 @@ def attach(
     return rows.with_candidates(lists)
 
 
+def attach_all(
+    splits: Splits, rows: Rows, *, split: Literal["train", "valid", "test"], mask: Literal["taken", "train"] = "taken"
+) -> Rows:
+    """The rows with the whole catalogue to rank, but for what the user took before.
+
+    An item that is relevant for a row is never left out, though the user took it before.
+
+    Args:
+        splits: the data set that the rows come from.
+        rows: any of its rows.
+        split: which split they come from.
+        mask: what is left out. ``taken``: what the row shows, the user's items of the training split, and for test rows
+            those of the validation split. ``train``: the user's items of the training split alone, as LightGCN (arXiv
+            2002.02126) and the work after it publish; validation items then stand among those that a test row ranks.
+
+    Raises:
+        InputError: a row has nothing to rank beside what is relevant.
+    """
+    n_items = len(splits.items)
+    at = np.arange(len(rows), dtype=np.int64)
+
+    def codes(owner: IntArray, items: IntArray) -> IntArray:
+        return owner * n_items + items
+
+    def coded(lists: Ragged) -> IntArray:
+        return codes(np.repeat(at, lists.lengths), lists.items)
+
+    taken = [coded(splits.known_train.lists(rows.user))]
+    if mask == "taken":
+        row, column = np.nonzero(rows.history != PAD)
+        taken.append(codes(row.astype(np.int64), rows.history[row, column]))
+        if split == "test":
+            taken.append(coded(_taken_in(splits.valid, n_items).lists(rows.user)))
+    relevant = codes(at, rows.target) if rows.relevant is None else coded(rows.relevant)
+    left = np.setdiff1d(np.concatenate(taken), relevant)
+    counts = np.bincount(left // n_items, minlength=len(rows)) if len(left) else np.zeros(len(rows), np.int64)
+    without = Ragged(left % n_items, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]))
+    found = replace(rows, candidates=None, whole=Whole(n_items, without))
+    needed = np.ones(len(rows), np.int64) if rows.relevant is None else rows.relevant.lengths
+    if len(rows) and (without.lengths + needed >= n_items).any():
+        row_ = int(np.flatnonzero(without.lengths + needed >= n_items)[0])
+        raise InputError(
+            f"nothing is left to rank: user {rows.user[row_]} of row {rows.id[row_]} took every other item of data "
+            f"{splits.name!r}",
+            where="candidates.n",
+            fix="leave this user out, or use lists of a fixed length",
+        )
+    return found
+
+
+def _taken_in(rows: Rows, n_items: int) -> Known:
+    """What the users of some rows chose in them."""
+    if rows.relevant is None:
+        return Known(rows.user, rows.target, n_items)
+    return Known(np.repeat(rows.user, rows.relevant.lengths), rows.relevant.items, n_items)
+
+
 def _too_few(splits: Splits, rows: Rows, n: int, free: IntArray) -> InputError:
     """The error for lists that cannot be filled; ``free [N]``: how many items each row can draw from, at most."""
     row = int(np.flatnonzero(free < n - 1)[0])
@@ -214,25 +275,37 @@ def protocol(
     split: Literal["train", "valid", "test"],
     negatives: Literal["uniform", "file"],
     seed: int,
+    mask: Literal["taken", "train"] = "taken",
     subsample_seed: int | None = None,
 ) -> dict[str, Any]:
     """Exactly what makes two numbers comparable, as plain data. Runs whose protocols differ are not compared.
 
     Args:
         splits: the data set.
-        rows: the rows that are evaluated, with their candidate lists.
+        rows: the rows that are evaluated, with their candidate lists or the whole catalogue.
         split: which split they come from.
         negatives, seed: how the lists were made; the seed plays no part for ``file`` and is left out then.
+        mask: what was left out of whole catalogues.
         subsample_seed: seed by which the rows were drawn from the split, ``None`` if all of it is evaluated.
 
     Raises:
         ValueError: rows without candidate lists.
     """
-    if rows.candidates is None:
-        raise ValueError("a protocol is of rows with candidate lists")
     everything = len({"train": splits.train, "valid": splits.valid, "test": splits.test}[split])
+    if rows.whole is not None:
+        ranked: dict[str, Any] = {"n": ALL, "negatives": f"mask {mask}", "seed": None}
+        arrays = [rows.id, rows.target, rows.whole.without.items, rows.whole.without.offsets]
+        if rows.relevant is not None:
+            arrays += [rows.relevant.items, rows.relevant.offsets]
+    elif rows.candidates is not None:
+        ranked = {
+            "n": rows.candidates.shape[1], "negatives": negatives, "seed": seed if negatives == "uniform" else None,
+        }  # fmt: skip
+        arrays = [rows.id, rows.target, rows.candidates]
+    else:
+        raise ValueError("a protocol is of rows with candidate lists")
     lists = hashlib.sha256()
-    for array in (rows.id, rows.target, rows.candidates):
+    for array in arrays:
         lists.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
     return {
         "data": splits.name,
@@ -243,12 +316,21 @@ def protocol(
         "rows_in_split": everything,
         "subsample_seed": subsample_seed,
         "history": rows.history.shape[1],
-        "n": rows.candidates.shape[1],
-        "negatives": negatives,
-        "seed": seed if negatives == "uniform" else None,
+        **ranked,
         "lists": lists.hexdigest()[:16],
         "ties": "expected",
     }
+
+
+def in_words(protocol: Mapping[str, Any]) -> str:
+    """What is ranked under a protocol, for people.
+
+    Example:
+        >>> in_words({"n": 20, "negatives": "uniform"}), in_words({"n": "all", "negatives": "mask taken"})
+        ('20 candidates each (uniform)', 'the whole catalogue each (mask taken)')
+    """
+    what = "the whole catalogue" if protocol["n"] == ALL else f"{protocol['n']} candidates"
+    return f"{what} each ({protocol['negatives']})"
 
 
 def protocol_hash(protocol: Mapping[str, Any]) -> str:
@@ -262,4 +344,4 @@ def protocol_hash(protocol: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-__all__ = ["attach", "draw_distinct", "protocol", "protocol_hash"]
+__all__ = ["ALL", "attach", "attach_all", "draw_distinct", "in_words", "protocol", "protocol_hash"]

@@ -73,6 +73,27 @@ class Ragged:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """The whole catalogue as the list that is ranked for each of N rows, but for some items.
+
+    Args:
+        n_items: size of the catalogue.
+        without: N lists of different items that are left out, such as what the user took before.
+    """
+
+    n_items: int
+    without: Ragged
+
+    def __getitem__(self, index: IntArray | slice) -> Whole:
+        return Whole(self.n_items, self.without[index])
+
+    @property
+    def lengths(self) -> IntArray:
+        """int64 ``[N]``, how many items are ranked."""
+        return self.n_items - self.without.lengths
+
+
+@dataclass(frozen=True)
 class Rows:
     """N next-item examples, as columns.
 
@@ -84,6 +105,7 @@ class Rows:
         candidates: int64 ``[N, n]``, the list that is ranked (holds the target exactly once), or ``None``.
         relevant: N lists of all items that count as right, where there are several for a row (a user with a set);
             ``target`` is then the first of each. ``None``: the target alone.
+        whole: for rows for which the whole catalogue is ranked: what is left out for each, in place of a list.
 
     Example:
         >>> import numpy as np
@@ -99,6 +121,7 @@ class Rows:
     target: IntArray
     candidates: IntArray | None = None
     relevant: Ragged | None = None
+    whole: Whole | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -107,7 +130,10 @@ class Rows:
         """The rows at ``index`` (an integer array or a slice, not a single number)."""
         candidates = None if self.candidates is None else self.candidates[index]
         relevant = None if self.relevant is None else self.relevant[index]
-        return Rows(self.id[index], self.user[index], self.history[index], self.target[index], candidates, relevant)
+        whole = None if self.whole is None else self.whole[index]
+        return Rows(
+            self.id[index], self.user[index], self.history[index], self.target[index], candidates, relevant, whole
+        )
 
     def history_of(self, i: int) -> IntArray:
         """The shown history of row ``i`` without padding."""
@@ -117,6 +143,13 @@ class Rows:
 
     def with_candidates(self, candidates: IntArray | None) -> Rows:
         return replace(self, candidates=candidates)
+
+    def spread_out(self) -> Rows:
+        """Rows of a whole catalogue with a list of all its items, in order; for a block of rows at a time."""
+        if self.whole is None:
+            raise ValueError("the whole catalogue is not what is ranked for these rows")
+        n = self.whole.n_items
+        return self.with_candidates(np.broadcast_to(np.arange(n, dtype=np.int64), (len(self), n)))
 
 
 @dataclass(frozen=True)
@@ -183,6 +216,13 @@ class Known:
         low = np.searchsorted(self._codes, user * self.n_items)
         high = np.searchsorted(self._codes, (user + 1) * self.n_items)
         return (high - low).astype(np.int64)
+
+    def lists(self, user: IntArray) -> Ragged:
+        """What each user is known to have consumed, ascending: N lists."""
+        start, count = np.searchsorted(self._codes, user * self.n_items), self.count(user)
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
+        within = np.arange(offsets[-1], dtype=np.int64) - np.repeat(offsets[:-1], count)
+        return Ragged(self._codes[np.repeat(start, count) + within] % self.n_items, offsets)
 
     def items(self, user: IntArray) -> IntArray:
         """What each user is known to have consumed, ascending, filled up with -1: int64 ``[N, most of them]``."""

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from polo import PAD, InputError, ItemTable, Known, RowRandom, Rows, Sequences, Splits
-from polo.candidates import attach, draw_distinct, protocol, protocol_hash
+from polo import PAD, InputError, ItemTable, Known, Ragged, RowRandom, Rows, Sequences, Splits
+from polo.candidates import attach, attach_all, draw_distinct, protocol, protocol_hash
 
 N_ITEMS = 30
 USERS = 6
@@ -224,3 +224,55 @@ def test_a_seed_that_nothing_is_drawn_by_changes_no_hash() -> None:
 def test_rows_without_lists_have_no_protocol() -> None:
     with pytest.raises(ValueError, match="candidate lists"):
         described(SPLITS.test)
+
+
+def test_all_leaves_out_what_was_taken_before_and_nothing_that_is_relevant() -> None:
+    """Items of the training split, shown ones and, for test rows, those of the validation split; never the target."""
+    at = np.arange(USERS)
+    held = Rows(at + 500, at, np.full((USERS, 1), PAD), np.sort(SPLITS.test.target)[:USERS])
+    splits = replace(SPLITS, valid=held)
+    rows = splits.test
+    train = [set(SPLITS.sequences[user].tolist()) for user in rows.user]
+    shown = [set(rows.history_of(i).tolist()) for i in range(len(rows))]
+    before = [{int(held.target[user])} for user in rows.user]
+    expected = {
+        ("test", "taken"): [a | b | c for a, b, c in zip(train, shown, before, strict=True)],
+        ("valid", "taken"): [a | b for a, b in zip(train, shown, strict=True)],
+        ("test", "train"): train,
+    }
+    for (split, mask), left in expected.items():
+        found = attach_all(splits, rows, split=split, mask=mask)
+        assert found.candidates is None
+        assert found.whole is not None
+        for i in range(len(rows)):
+            without = found.whole.without[np.array([i])].items.tolist()
+            assert without == sorted(left[i] - {int(rows.target[i])}), (split, mask, i)
+        assert found.whole.lengths.tolist() == [
+            N_ITEMS - len(one - {int(t)}) for one, t in zip(left, rows.target, strict=True)
+        ]
+
+
+def test_all_keeps_every_relevant_item_of_a_set() -> None:
+    owned = SPLITS.sequences[0].tolist()
+    rows = replace(SPLITS.test[:1], target=np.array(owned[:1]), relevant=Ragged.of([owned[:3]]))
+    found = attach_all(SPLITS, rows, split="test", mask="train").whole
+    assert found is not None
+    assert found.without.items.tolist() == sorted(owned[3:])
+
+
+def test_all_of_a_user_who_took_everything_is_refused() -> None:
+    one = np.zeros(N_ITEMS, np.int64)
+    splits = replace(SPLITS, known_train=Known(one, np.arange(N_ITEMS), N_ITEMS))
+    with pytest.raises(InputError, match="nothing is left to rank: user 0 of row 1000 took every other item"):
+        attach_all(splits, SPLITS.test[:1], split="test")
+
+
+def test_the_protocol_of_all_tells_masks_apart() -> None:
+    found = {}
+    splits = replace(SPLITS, valid=replace(SPLITS.test[:5], target=(SPLITS.test.target[:5] + 1) % N_ITEMS))
+    for mask in ("taken", "train"):
+        rows = attach_all(splits, splits.test, split="test", mask=mask)
+        found[mask] = protocol(splits, rows, split="test", negatives="uniform", seed=0, mask=mask)
+        assert (found[mask]["n"], found[mask]["negatives"], found[mask]["seed"]) == ("all", f"mask {mask}", None)
+    assert protocol_hash(found["taken"]) != protocol_hash(found["train"])
+    assert found["taken"]["lists"] != found["train"]["lists"]

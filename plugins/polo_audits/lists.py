@@ -29,6 +29,8 @@ class FalseNegatives:
     avoiding a user's held-out items there would give them away.
     """
 
+    needs = frozenset({"lists"})
+
     def __init__(self, options: None, context: Context) -> None: ...
 
     def check(self, audited: Audited) -> Finding:
@@ -57,6 +59,8 @@ class FalseNegatives:
 
 class Candidates:
     """Whether each list holds the target once, no item twice, as many as declared, and the target at any place."""
+
+    needs = frozenset({"lists"})
 
     def __init__(self, options: None, context: Context) -> None: ...
 

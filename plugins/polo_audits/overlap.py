@@ -27,6 +27,8 @@ _FAIL: Final = 0.1
 class Overlap:
     """HR@1 of the attack on the recipe's lists, against guessing and popularity."""
 
+    needs = frozenset({"lists"})
+
     def __init__(self, options: None, context: Context) -> None: ...
 
     def check(self, audited: Audited) -> Finding:

@@ -15,6 +15,8 @@ _COUNTING: Final = 0.58
 class Popularity:
     """HR@1 of the baselines ``popularity`` and ``markov`` on the recipe's lists; warns at most."""
 
+    needs = frozenset({"lists"})
+
     def __init__(self, options: None, context: Context) -> None:
         self._build = context.build
 

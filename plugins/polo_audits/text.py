@@ -63,6 +63,8 @@ class Text:
 
 def share_of_lists_with_contained_titles(audited: Audited, normalised: Sequence[str]) -> float:
     """Share of evaluated lists in which one candidate's title (not the same text) stands inside another's, as words."""
+    if not audited.lists:
+        return 0.0
     rows = sample(evaluated(audited))
     if rows.candidates is None or not len(rows):
         return 0.0

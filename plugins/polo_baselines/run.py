@@ -39,6 +39,10 @@ class FinishedRun:
         Raises:
             InputError: a row is missing there, or has another target or other candidates.
         """
+        if rows.whole is not None:
+            raise InputError("baseline 'run' reads scores of lists; candidates.n: all ranks the whole catalogue, of "
+                             "which a run keeps the best", where=str(self._file),
+                             fix="leave it out, and put the runs side by side with polo compare")  # fmt: skip
         try:
             table = pq.read_table(self._file, columns=["row", "target", "candidates", "scores"])
         except (OSError, pa.ArrowException) as error:

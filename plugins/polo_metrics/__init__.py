@@ -18,13 +18,13 @@ def polo_evaluators() -> Sequence[Component]:
             name="hit_ratio",
             build="polo_metrics.ranking:HitRatio",
             options="polo_metrics.options:AtK",
-            summary="how often the target is among the first k",
+            summary="how often the target, or a relevant item, is among the first k",
         ),
         Component(
             name="ndcg",
             build="polo_metrics.ranking:NDCG",
             options="polo_metrics.options:AtK",
-            summary="1 / log2(1 + rank of the target) if it is among the first k",
+            summary="1 / log2(1 + rank) summed over relevant items among the first k, divided by the most it can be",
             source="Järvelin & Kekäläinen 2002, doi 10.1145/582415.582418",
         ),
         Component(
@@ -33,7 +33,21 @@ def polo_evaluators() -> Sequence[Component]:
             options="polo_metrics.options:AtK",
             summary="share of the relevant items among the first k; with one target the same as hit_ratio",
         ),
-        Component(name="mrr", build="polo_metrics.ranking:MRR", summary="1 / rank of the target"),
+        Component(
+            name="precision",
+            build="polo_metrics.ranking:Precision",
+            options="polo_metrics.options:AtK",
+            summary="share of the first k that is relevant",
+        ),
+        Component(
+            name="average_precision",
+            build="polo_metrics.ranking:MAP",
+            summary="average precision: the precision at the rank of each relevant item, averaged over these",
+            source="ties as in McSherry & Najork 2008, doi 10.1007/978-3-540-78646-7_38",
+        ),
+        Component(
+            name="mrr", build="polo_metrics.ranking:MRR", summary="1 / rank of the target, or first relevant item"
+        ),
         Component(
             name="coverage",
             build="polo_metrics.catalogue:Coverage",

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 
 from polo import Context, FloatArray, InputError, Ranked, Splits
 from polo_metrics.options import AtK
 
-#: entries of the largest temporary array
-_ENTRIES: Final = 1 << 22
-
 
 def top_probability(scores: FloatArray, k: int) -> FloatArray:
     """Probability of each candidate to be among the first k, tied candidates being put in any order alike.
 
     With ``above`` candidates strictly better and ``tied`` exactly as good (itself included):
-    min(1, max(0, (k - above) / tied)).
+    min(1, max(0, (k - above) / tied)). Items with ``-inf`` are not ranked: 0.
 
     Example:
         >>> import numpy as np
         >>> top_probability(np.array([[3.0, 1.0, 1.0, 0.0]]), 2).tolist()
         [[1.0, 0.5, 0.5, 0.0]]
     """
+    order = np.argsort(-scores, axis=1, kind="stable")
+    value = np.take_along_axis(scores, order, axis=1)
+    place = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    new = np.ones(scores.shape, np.bool_)
+    new[:, 1:] = value[:, 1:] != value[:, :-1]
+    last = np.ones(scores.shape, np.bool_)
+    last[:, :-1] = new[:, 1:]
+    above = np.maximum.accumulate(np.where(new, place, 0), axis=1)
+    end = np.minimum.accumulate(np.where(last, place + 1, scores.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    p = np.clip((k - above) / (end - above), 0.0, 1.0)
+    p[value == -np.inf] = 0.0
     out = np.empty(scores.shape)
-    step = max(1, _ENTRIES // scores.shape[1] ** 2)
-    for start in range(0, len(scores), step):
-        block = scores[start : start + step]
-        above = (block[:, None, :] > block[:, :, None]).sum(axis=2)
-        tied = (block[:, None, :] == block[:, :, None]).sum(axis=2)
-        out[start : start + step] = np.clip((k - above) / tied, 0.0, 1.0)
+    np.put_along_axis(out, order, p, axis=1)
     return out
 
 
@@ -83,9 +85,9 @@ class PopularityLift:
         assert ranked.rows.candidates is not None
         listed = self._log[ranked.rows.candidates]
         chosen = self._log[ranked.rows.target]
-        n = ranked.scores.shape[1]
+        n = ranked.length
         return {
-            f"popularity_lift@{k}": (top_probability(ranked.scores, k) * listed).sum(axis=1) / min(k, n) - chosen
+            f"popularity_lift@{k}": (top_probability(ranked.scores, k) * listed).sum(axis=1) / np.minimum(k, n) - chosen
             for k in self._k
         }
 

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from polo.candidates import attach
+from polo.candidates import ALL, attach
 from polo.data import Rows, Splits
 from polo.errors import PoloError
-from polo.protocols import Audit, Audited, Finding
+from polo.protocols import Audit, Audited, Finding, OfLists
 from polo.randomness import RowRandom
 from polo.recipe.model import Candidates
 from polo.store.files import write_json
@@ -58,9 +58,10 @@ def audited(
     """
     # the evaluated rows first: what cannot be made is refused there, before the many rows of training
     everything = {"test": splits.test, "valid": splits.valid, "train": _sample(splits.train)}
-    lists = {
+    n = None if candidates.n == ALL else candidates.n
+    lists = {} if n is None else {
         name: attach(
-            splits, rows, n=candidates.n, negatives=candidates.negatives, seed=candidates.seed,
+            splits, rows, n=n, negatives=candidates.negatives, seed=candidates.seed,
             known=splits.known_train if name == "train" else splits.known_all,
         )
         for name, rows in everything.items() if len(rows)
@@ -73,7 +74,7 @@ def audited(
             name: rows for name, rows in reversed(everything.items()) if rows.candidates is not None and len(rows)
         },
         negatives=candidates.negatives,
-        n=candidates.n,
+        n=n,
         title_tokens=title_tokens,
     )
 
@@ -91,6 +92,8 @@ def check(audits: Mapping[str, Audit], subject: Audited) -> list[Check]:
 
 
 def _finding(audit: Audit, subject: Audited) -> Finding:
+    if isinstance(audit, OfLists) and "lists" in audit.needs and not subject.lists:
+        return Finding(None, "ok", "No lists are drawn: the whole catalogue is ranked.")
     try:
         return audit.check(subject)
     except Exception as error:  # audits are plugins: anything may come out of them, and a run must not hang on them

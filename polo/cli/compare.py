@@ -34,6 +34,7 @@ def compare(
     if sum((json, csv, markdown, latex)) > 1:
         raise InputError("one output form at a time", where="--json, --csv, --markdown, --latex")
 
+    from polo.candidates import in_words
     from polo.report import compare as comparing
     from polo.report import tables
     from polo.report.runs import open_run
@@ -55,7 +56,7 @@ def compare(
     else:
         protocol = opened[0].protocol
         print_heading(f"{protocol['data']} ({protocol['form']}), {protocol['split']} split: {protocol['rows']:,} rows, "
-                      f"{protocol['n']} candidates ({protocol['negatives']}), protocol {protocol['hash']}")  # fmt: skip
+                      f"{in_words(protocol)}, protocol {protocol['hash']}")  # fmt: skip
         print_table(tables.HEADER, [tables.cells(line) for line in lines])
         print_text(f"differences are to {found[0].name}; intervals and tests are clustered by user, p-values "
                    "Holm-corrected within a metric; seeds of one recipe are pooled row by row", "dim")  # fmt: skip

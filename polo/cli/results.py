@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from polo.candidates import in_words
 from polo.cli.output import print_heading, print_table, print_text
 
 #: metrics shown: the first ones, in the order of the recipe
@@ -33,7 +34,7 @@ def print_results(results: Mapping[str, Any]) -> None:
         rows.append([name, *cells, _difference(results, name, metrics[0])])
     print_heading(
         f"\n{protocol['data']} ({protocol['form']}), {protocol['split']} split: {results['rows']:,} rows of "
-        f"{results['users']:,} users, {protocol['n']} candidates each ({protocol['negatives']})"
+        f"{results['users']:,} users, {in_words(protocol)}"
     )
     print_table(["system", *metrics, f"model minus system, {metrics[0]}"], rows)
     print_text(f"95 % intervals and paired tests are clustered by user; protocol {protocol['hash']}\n", "dim")

@@ -7,41 +7,41 @@ from typing import Any, Final
 import numpy as np
 
 from polo.data import Rows, Splits
-from polo.evaluate.metrics import System
-from polo.protocols import Ranked
+from polo.evaluate.metrics import Outcome
 from polo.randomness import RowRandom
 
 #: how many rows: half where the target is ranked first, half where it is not
 COUNT: Final = 8
+#: most items that are shown of a ranking
+SHOWN: Final = 20
 
 
-def examples(rows: Rows, splits: Splits, system: System) -> list[dict[str, Any]]:
+def examples(rows: Rows, splits: Splits, system: Outcome) -> list[dict[str, Any]]:
     """Rows drawn by their ids, as plain data.
 
     Returns:
         For each: ``row``, ``user``, ``history`` (titles, oldest first), ``target`` (title), ``rank`` (ties count half),
-        ``candidates``: ``title`` and ``probability`` (softmax of the list's scores), best first.
+        ``candidates``: ``title`` and ``probability`` (softmax of the scores of all that is ranked), the
+        :data:`SHOWN` best first.
     """
-    assert rows.candidates is not None
-    ranked = Ranked.of(rows, system.scores)
+    above, tied = system.places(rows)
     order = np.argsort(RowRandom("examples").uniform(rows.id, 1)[:, 0], kind="stable")
-    hit = (ranked.above == 0)[order]
+    hit = (above == 0)[order]
     chosen = np.concatenate([order[hit][: COUNT // 2], order[~hit][: COUNT // 2]])
     title = splits.items.titles
     found = []
     for i in chosen.tolist():
-        weight = np.exp(system.scores[i] - system.scores[i].max())
-        best = np.argsort(-system.scores[i], kind="stable")
+        items, shares = system.best(rows, i)
         found.append(
             {
                 "row": int(rows.id[i]),
                 "user": int(rows.user[i]),
                 "history": [title[item] for item in rows.history_of(i).tolist()],
                 "target": title[int(rows.target[i])],
-                "rank": float(ranked.above[i] + ranked.tied[i] / 2 + 1),
+                "rank": float(above[i] + tied[i] / 2 + 1),
                 "candidates": [
-                    {"title": title[int(rows.candidates[i, c])], "probability": float(weight[c] / weight.sum())}
-                    for c in best.tolist()
+                    {"title": title[item], "probability": share}
+                    for item, share in zip(items[:SHOWN].tolist(), shares[:SHOWN].tolist(), strict=True)
                 ],
             }
         )

@@ -1,6 +1,6 @@
-"""From scores of candidate lists to results: metrics of each system, intervals, comparisons, and the files they go to.
+"""From scores to results: metrics of each system, intervals, comparisons, and the files they go to.
 
-A system is anything that scored the same lists: baselines, the policy after each stage. Knows no model.
+A system is anything that ranked the same rows: baselines, the policy after each stage. Knows no model.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from polo.data import FloatArray, IntArray, Rows
 from polo.evaluate.significance import interval, paired
-from polo.model.scoring import preference_accuracy
 from polo.protocols import Evaluator, Ranked, Totals
 from polo.store.files import whole_file
 
@@ -24,9 +23,34 @@ from polo.store.files import whole_file
 MODEL = "model"
 
 
+class Outcome(Protocol):
+    """What came of one system that ranked the rows, whatever was ranked for them."""
+
+    @property
+    def name(self) -> str: ...
+
+    def values(self, rows: Rows, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:
+        """Metric name -> value of each row."""
+
+    def figures(self, rows: Rows, evaluators: Sequence[Evaluator]) -> dict[str, float]:
+        """Metrics that are no means over rows, by name."""
+
+    def places(self, rows: Rows) -> tuple[IntArray, IntArray]:
+        """How many items score higher than the target, and how many others the same: ``[N]`` each."""
+
+    def target_tokens(self, rows: Rows) -> IntArray | None:
+        """``[N]`` tokens of the target's title, where scores are sums over tokens."""
+
+    def best(self, rows: Rows, row: int) -> tuple[IntArray, FloatArray]:
+        """Items of one row, best first, and each one's share of exp(score) among all that are ranked."""
+
+    def columns(self, rows: Rows) -> dict[str, Any]:
+        """What its Parquet file holds of each row."""
+
+
 @dataclass(frozen=True)
 class System:
-    """Scores ``[N, n]`` of one system.
+    """Scores ``[N, n]`` of one system on candidate lists.
 
     Args:
         name: of the system.
@@ -54,28 +78,72 @@ class System:
             found["/mean"] = Ranked.of(rows, self.scores / self.tokens)
         return found
 
+    def values(self, rows: Rows, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:
+        """Metric name -> value of each row."""
+        return per_row(self.rankings(rows), self, evaluators)
 
-def per_row(rows: Rows, system: System, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:
+    def figures(self, rows: Rows, evaluators: Sequence[Evaluator]) -> dict[str, float]:
+        """Metrics that are no means over rows, by name."""
+        figures: dict[str, float] = {}
+        for suffix, ranked in self.rankings(rows).items():
+            for evaluator in evaluators:
+                if isinstance(evaluator, Totals) and self.offers(evaluator):
+                    found = evaluator.figures(evaluator.totals(ranked))
+                    figures |= {name + suffix: float(value) for name, value in found.items()}
+        return figures
+
+    def places(self, rows: Rows) -> tuple[IntArray, IntArray]:
+        """How many candidates score higher than the target, and how many others the same: ``[N]`` each."""
+        ranked = Ranked.of(rows, self.scores)
+        return ranked.above, ranked.tied
+
+    def target_tokens(self, rows: Rows) -> IntArray | None:
+        """``[N]`` tokens of the target's title, where scores are sums over tokens."""
+        if self.tokens is None or rows.candidates is None:
+            return None
+        truth = (rows.candidates == rows.target[:, None]).argmax(axis=1)
+        found: IntArray = self.tokens[np.arange(len(rows)), truth]
+        return found
+
+    def best(self, rows: Rows, row: int) -> tuple[IntArray, FloatArray]:
+        """Candidates of one row, best first, and each one's share of exp(score) in the list."""
+        assert rows.candidates is not None
+        order = np.argsort(-self.scores[row], kind="stable")
+        weight = np.exp(self.scores[row] - self.scores[row].max())
+        return rows.candidates[row][order], (weight / weight.sum())[order]
+
+    def columns(self, rows: Rows) -> dict[str, Any]:
+        """What its Parquet file holds of each row: the list, every score, and tokens where they mean something."""
+        columns: dict[str, Any] = {}
+        if rows.candidates is not None:
+            columns["candidates"] = list(rows.candidates.astype(np.int32))
+        columns["scores"] = list(self.scores)
+        if self.tokens is not None:
+            columns["tokens"] = list(self.tokens.astype(np.int16))
+        return columns
+
+
+def per_row(rankings: Mapping[str, Ranked], system: System, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:
     """Metric name -> value of each row. Rankings by mean log-probability have ``/mean`` behind the name."""
     values: dict[str, FloatArray] = {}
-    for suffix, ranked in system.rankings(rows).items():
+    for suffix, ranked in rankings.items():
         for evaluator in evaluators:
             # a completion and a log-ratio are what they are, however candidates are ranked
             if system.offers(evaluator) and not (suffix and evaluator.needs & {"reference", "generation"}):
                 values |= {name + suffix: column for name, column in evaluator.per_row(ranked).items()}
-        values["preference_accuracy" + suffix] = preference_accuracy(ranked.scores, ranked.truth)
+        values["preference_accuracy" + suffix] = ranked.accuracy()
     return values
 
 
-def whole(rows: Rows, system: System, evaluators: Sequence[Evaluator]) -> dict[str, float]:
-    """Metrics that are no means over rows, by name."""
-    figures: dict[str, float] = {}
-    for suffix, ranked in system.rankings(rows).items():
-        for evaluator in evaluators:
-            if isinstance(evaluator, Totals) and system.offers(evaluator):
-                found = evaluator.figures(evaluator.totals(ranked))
-                figures |= {name + suffix: float(value) for name, value in found.items()}
-    return figures
+def totals(rankings: Mapping[str, Ranked], system: System, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:
+    """``NUMBER SUFFIX NAME`` of the evaluator, ranking and metric -> total over the rows, which adds up over blocks."""
+    return {
+        f"{number} {suffix} {name}": total
+        for suffix, ranked in rankings.items()
+        for number, evaluator in enumerate(evaluators)
+        if isinstance(evaluator, Totals) and system.offers(evaluator)
+        for name, total in evaluator.totals(ranked).items()
+    }
 
 
 def summarise(rows: Rows, values: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, Any]:
@@ -104,14 +172,9 @@ def _write(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temporary)
 
 
-def write_scores(folder: Path, rows: Rows, system: System) -> None:
-    """``scores-SYSTEM.parquet``: a line per row with its list, every score, and tokens where they mean something."""
-    columns: dict[str, Any] = {"row": rows.id, "user": rows.user, "target": rows.target}
-    if rows.candidates is not None:
-        columns["candidates"] = list(rows.candidates.astype(np.int32))
-    columns["scores"] = list(system.scores)
-    if system.tokens is not None:
-        columns["tokens"] = list(system.tokens.astype(np.int16))
+def write_scores(folder: Path, rows: Rows, system: Outcome) -> None:
+    """``scores-SYSTEM.parquet``: a line per row with what is kept of the system's ranking."""
+    columns = {"row": rows.id, "user": rows.user, "target": rows.target, **system.columns(rows)}
     _write(pa.table(columns), folder / f"scores-{system.name}.parquet")
 
 

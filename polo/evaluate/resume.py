@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,16 @@ from accelerate.utils import broadcast_object_list
 from polo.console import Console
 from polo.data import FloatArray, IntArray, Rows
 from polo.errors import PoloError
+from polo.evaluate.whole import measure
 from polo.model.scoring import CHUNK, completions
 from polo.model.weights import digest, snapshot
-from polo.protocols import Generates, InParts, Policy, Scorer
+from polo.protocols import Evaluator, Generates, InParts, Policy, RanksAll, Scorer
 from polo.store.files import whole_file
 
 #: rows of a part of completions; a text takes about as long as the scores of a list
 TEXTS = CHUNK
+#: rows of a part of rankings of the whole catalogue
+WHOLE = 4 * CHUNK
 
 
 class Parts:
@@ -77,6 +80,14 @@ class Parts:
         size = len(rows) if isinstance(scorer, Generates) else TEXTS
         return [str(text) for text in self._table(f"{name}-text", policy, rows, size, make)["text"].to_pylist()]
 
+    def kept(self, name: str, policy: Policy, rows: Rows, evaluators: Sequence[Evaluator]) -> pa.Table:
+        """What is kept of rankings of the whole catalogue under the system ``name``, on every process."""
+        scorer = self._scorer
+        if not isinstance(scorer, RanksAll):
+            raise PoloError(f"{type(scorer).__name__} does not rank the whole catalogue")
+        every = scorer.every(policy)
+        return self._table(f"{name}-whole", policy, rows, WHOLE, lambda part: measure(part, evaluators, every))
+
     def remove(self) -> None:
         """Forgets all parts; called when the results are written."""
         if self._accelerator.is_main_process:
@@ -99,7 +110,9 @@ class Parts:
         sha = hashlib.sha256()
         weights = digest(snapshot(policy.module))
         sha.update(json.dumps([name, size, self._facts, policy.fingerprint(), weights], sort_keys=True).encode())
-        for column in (rows.id, rows.user, rows.target, rows.history, rows.candidates):
+        left = (None, None) if rows.whole is None else (rows.whole.without.items, rows.whole.without.offsets)
+        right = (None, None) if rows.relevant is None else (rows.relevant.items, rows.relevant.offsets)
+        for column in (rows.id, rows.user, rows.target, rows.history, rows.candidates, *left, *right):
             sha.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
         return sha.hexdigest()
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from polo.data import PAD, FloatArray, IntArray, Rows, Splits
-from polo.evaluate.metrics import System
+from polo.evaluate.metrics import Outcome
 
 #: bins that rows are sorted into by each key, at most
 BINS: Final = 10
@@ -50,9 +50,8 @@ def keys(rows: Rows, splits: Splits, tokens: IntArray | None) -> dict[str, list[
         "target's count in training": bins(counts[rows.target], BINS),
         "shown items": bins((rows.history != PAD).sum(axis=1), BINS),
     }
-    if tokens is not None and rows.candidates is not None:
-        truth = (rows.candidates == rows.target[:, None]).argmax(axis=1)
-        cut["tokens of the title"] = bins(np.take_along_axis(tokens, truth[:, None], axis=1)[:, 0], TITLE_BINS)
+    if tokens is not None:
+        cut["tokens of the title"] = bins(tokens, TITLE_BINS)
     else:
         lengths = np.array([len(title) for title in splits.items.titles])
         cut["characters of the title"] = bins(lengths[rows.target], TITLE_BINS)
@@ -60,10 +59,10 @@ def keys(rows: Rows, splits: Splits, tokens: IntArray | None) -> dict[str, list[
 
 
 def sliced(
-    rows: Rows, splits: Splits, systems: Sequence[System], values: Mapping[str, Mapping[str, FloatArray]]
+    rows: Rows, splits: Splits, systems: Sequence[Outcome], values: Mapping[str, Mapping[str, FloatArray]]
 ) -> dict[str, Any]:
     """Slice name -> list of bins: ``label``, ``rows``, and ``systems`` (system -> metric -> mean over the bin)."""
-    tokens = next((system.tokens for system in systems if system.tokens is not None), None)
+    tokens = next((found for system in systems if (found := system.target_tokens(rows)) is not None), None)
     return {
         name: [
             {

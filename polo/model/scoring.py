@@ -14,7 +14,7 @@ from annotated_types import Ge
 
 from polo.context import Context
 from polo.data import FloatArray, IntArray, Rows
-from polo.protocols import Policy, Writes
+from polo.protocols import Embeds, Every, Policy, Writes
 
 #: rows between two movements of the progress bar
 CHUNK = 128
@@ -43,6 +43,9 @@ class PolicyScorer:
 
     def score(self, policy: Policy, rows: Rows, candidates: IntArray) -> tuple[FloatArray, IntArray]:
         return score_lists(policy, rows, candidates, self._budget, self._track)
+
+    def every(self, policy: Policy) -> Every:
+        return score_every(policy, self._budget)
 
 
 def _untracked(iterable: Iterable[Any], total: int | None = None, label: str = "") -> Iterable[Any]:
@@ -78,7 +81,7 @@ def score_lists(
         # all processes go over the same blocks, also those that have fewer rows or none in the last one
         block = max(1, min(CHUNK, SCORES // max(candidates.shape[1], 1))) * state.num_processes
         for start in track(range(0, len(rows), block), label="scoring"):
-            items = torch.from_numpy(candidates[start : start + block]).to(device)
+            items = torch.from_numpy(np.ascontiguousarray(candidates[start : start + block])).to(device)
             own = np.arange(state.process_index, len(items), state.num_processes)
             found = rank_in_passes(policy, rows[start : start + block], items, budget, own)
             place = slice(start // state.num_processes, start // state.num_processes + len(own))
@@ -90,6 +93,50 @@ def score_lists(
     gathered = gather_object([(mine, scores, tokens)])
     order = np.argsort(np.concatenate([one[0] for one in gathered]))
     return np.concatenate([one[1] for one in gathered])[order], np.concatenate([one[2] for one in gathered])[order]
+
+
+def score_every(policy: Policy, budget: int) -> Every:
+    """What scores rows against every item, a block after the other; the weights must not change in between.
+
+    A policy that :class:`~polo.protocols.Embeds` gives its items' vectors once; another one scores lists of all items.
+    Several processes share the rows of a block out, whatever the policy, so that sharded weights are called alike.
+
+    Args:
+        policy: is put into eval mode and back.
+        budget: flat tokens of one forward.
+    """
+    import torch
+    from accelerate import PartialState
+
+    if not isinstance(policy, Embeds) or PartialState().num_processes > 1:
+
+        def lists(rows: Rows) -> tuple[FloatArray, IntArray]:
+            if rows.candidates is None:
+                raise ValueError("rows of a block hold a list of all items")
+            return score_lists(policy, rows, rows.candidates, budget)
+
+        return lists
+
+    embedder: Embeds = policy
+    module = policy.module
+
+    def without_gradient(vectors: Callable[[], Any]) -> Any:
+        training = module.training
+        module.eval()
+        try:
+            with torch.no_grad():
+                return vectors()
+        finally:
+            module.train(training)
+
+    items = without_gradient(embedder.item_vectors)
+
+    def products(rows: Rows) -> tuple[FloatArray, IntArray]:
+        scores = without_gradient(lambda: embedder.user_vectors(rows) @ items.T)
+        found: FloatArray = scores.double().cpu().numpy()
+        return found, np.ones(found.shape, np.int64)
+
+    return products
 
 
 def completions(policy: Policy, rows: Rows, track: Callable[..., Iterable[Any]] = _untracked) -> list[str]:
@@ -108,17 +155,3 @@ def completions(policy: Policy, rows: Rows, track: Callable[..., Iterable[Any]] 
         for start in track(range(0, len(rows), CHUNK), label="generating"):
             texts += policy.generate(rows[start : start + CHUNK])
     return texts
-
-
-def preference_accuracy(scores: FloatArray, truth: IntArray) -> FloatArray:
-    """``[N]`` share of the other candidates that score below the chosen one; ties count one half.
-
-    Example:
-        >>> import numpy as np
-        >>> preference_accuracy(np.array([[1.0, 3.0, 1.0, 0.0]]), np.array([0])).tolist()
-        [0.5]
-    """
-    own = np.take_along_axis(scores, truth[:, None], axis=1)
-    below = (scores < own).sum(axis=1) + 0.5 * ((scores == own).sum(axis=1) - 1)
-    accuracy: FloatArray = below / (scores.shape[1] - 1)
-    return accuracy

@@ -9,6 +9,7 @@ from __future__ import annotations
 from polo.protocols.auditing import Audit as Audit
 from polo.protocols.auditing import Audited as Audited
 from polo.protocols.auditing import Finding as Finding
+from polo.protocols.auditing import OfLists as OfLists
 from polo.protocols.base import Base as Base
 from polo.protocols.base import NamedBase as NamedBase
 from polo.protocols.data import DataSource as DataSource
@@ -16,7 +17,6 @@ from polo.protocols.evaluation import Applies as Applies
 from polo.protocols.evaluation import Baseline as Baseline
 from polo.protocols.evaluation import Evaluator as Evaluator
 from polo.protocols.evaluation import Labelled as Labelled
-from polo.protocols.evaluation import Ranked as Ranked
 from polo.protocols.evaluation import Totals as Totals
 from polo.protocols.optimiser import Grouped as Grouped
 from polo.protocols.optimiser import Optimiser as Optimiser
@@ -35,9 +35,13 @@ from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble
 from polo.protocols.policy import Writes as Writes
 from polo.protocols.policy import advice_of as advice_of
+from polo.protocols.ranking import Places as Places
+from polo.protocols.ranking import Ranked as Ranked
 from polo.protocols.scoring import Chooses as Chooses
+from polo.protocols.scoring import Every as Every
 from polo.protocols.scoring import Generates as Generates
 from polo.protocols.scoring import InParts as InParts
+from polo.protocols.scoring import RanksAll as RanksAll
 from polo.protocols.scoring import Reports as Reports
 from polo.protocols.scoring import Scorer as Scorer
 from polo.protocols.scoring import Together as Together

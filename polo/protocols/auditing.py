@@ -16,10 +16,11 @@ class Audited:
     Args:
         splits: the data set.
         split: the split that is evaluated.
-        lists: split name -> its rows (``train`` may be a sample of very large data) with the recipe's candidate lists.
+        lists: split name -> its rows (``train`` may be a sample of very large data) with the recipe's candidate lists;
+            empty where the whole catalogue is ranked.
         file_lists: split name -> its rows with the lists that the data source read; empty where it read none.
         negatives: whether the recipe draws its lists (``uniform``) or takes those of the file.
-        n: declared length of a list.
+        n: declared length of a list; ``None`` where the whole catalogue is ranked.
         title_tokens: int64 ``[n_items]`` tokens of each title with its end token, where a text policy is at hand.
     """
 
@@ -28,7 +29,7 @@ class Audited:
     lists: Mapping[str, Rows]
     file_lists: Mapping[str, Rows]
     negatives: Literal["uniform", "file"]
-    n: int
+    n: int | None
     title_tokens: IntArray | None = None
 
 
@@ -55,3 +56,11 @@ class Audit(Protocol):
 
     def check(self, audited: Audited) -> Finding:
         """Must be quick (seconds on 100k rows) and must not depend on anything but ``audited`` and the seed."""
+
+
+@runtime_checkable
+class OfLists(Protocol):
+    """An audit that says what it looks at; one without is called for every recipe."""
+
+    #: ``lists``: the recipe's candidate lists, so that there is nothing to look at where the whole catalogue is ranked
+    needs: frozenset[str]

@@ -1,59 +1,12 @@
-"""What measures: ranked lists, metrics, and the trivial systems that every model is measured beside."""
+"""What measures: metrics, and the trivial systems that every model is measured beside."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from polo.data import FloatArray, IntArray, Rows, Splits
-from polo.errors import PoloError
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """One system's scores on the candidate lists of N rows, with the target's place worked out.
-
-    Args:
-        rows: the rows; ``rows.candidates`` is ``[N, n]``.
-        scores: float64 ``[N, n]``, higher is better.
-        truth: ``[N]`` column of the target.
-        above: ``[N]`` how many candidates score strictly higher than the target.
-        tied: ``[N]`` how many other candidates score exactly the same.
-        reference: float64 ``[N, n]``, the reference's scores of the same lists, for evaluators that need ``reference``.
-        generated: N greedy completions, for evaluators that need ``generation``.
-    """
-
-    rows: Rows
-    scores: FloatArray
-    truth: IntArray
-    above: IntArray
-    tied: IntArray
-    reference: FloatArray | None = None
-    generated: Sequence[str] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        rows: Rows,
-        scores: FloatArray,
-        reference: FloatArray | None = None,
-        generated: Sequence[str] | None = None,
-    ) -> Ranked:
-        if rows.candidates is None:
-            raise ValueError("rows without candidate lists cannot be ranked")
-        if not np.isfinite(scores).all():
-            row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
-            raise PoloError(f"a score of row {int(rows.id[row])} is not finite: {scores[row].tolist()}",
-                            fix="look at what scored it; a ranking of such scores would mean nothing")  # fmt: skip
-        truth = (rows.candidates == rows.target[:, None]).argmax(axis=1)
-        own = np.take_along_axis(scores, truth[:, None], axis=1)
-        above = (scores > own).sum(axis=1)
-        tied = (scores == own).sum(axis=1) - 1
-        places = (truth.astype(np.int64), above.astype(np.int64), tied.astype(np.int64))
-        return cls(rows, scores, *places, reference, generated)
+from polo.protocols.ranking import Ranked
 
 
 @runtime_checkable

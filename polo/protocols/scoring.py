@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from polo.data import FloatArray, IntArray, Rows
@@ -15,6 +15,21 @@ class Scorer(Protocol):
 
     def score(self, policy: Policy, rows: Rows, candidates: IntArray) -> tuple[FloatArray, IntArray]:
         """Sums of log-probabilities ``[N, n]`` and how many tokens each ran over ``[N, n]``."""
+
+
+#: scores ``[b, n]`` of the lists of b rows, and how many tokens each ran over
+Every = Callable[[Rows], tuple[FloatArray, IntArray]]
+
+
+@runtime_checkable
+class RanksAll(Protocol):
+    """A scorer that can be asked for a whole catalogue, block by block; needed where ``candidates.n`` is ``all``."""
+
+    def every(self, policy: Policy) -> Every:
+        """What scores blocks of rows, whose lists hold every item in order, with the policy as it is now.
+
+        What does not depend on rows is computed once, here.
+        """
 
 
 @runtime_checkable

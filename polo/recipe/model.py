@@ -19,14 +19,18 @@ from polo.plugin.component import Ref
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """The list that is ranked for each row: the target and ``n - 1`` others."""
+    """The list that is ranked for each row: the target and ``n - 1`` others, or the whole catalogue."""
 
-    #: length of the list, the target included
-    n: Annotated[int, Ge(2)] = 20
+    #: length of the list, the target included; ``all``: every item of the catalogue but what is masked
+    n: Annotated[int, Ge(2)] | Literal["all"] = 20
     #: ``uniform``: drawn by (seed, row) from items the user is not known to have consumed; ``file``: the file's own
     negatives: Literal["uniform", "file"] = "uniform"
     #: seed of the draw
     seed: Annotated[int, Ge(0)] = 0
+    #: of the whole catalogue, what is left out. ``taken``: what the user took before, that is the training split, what
+    #: the row shows, and at test time the validation split; ``train``: the training split alone, as papers on
+    #: collaborative filtering publish
+    mask: Literal["taken", "train"] = "taken"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,6 +111,34 @@ def whole_column(table: Any, name: str, path: Path, *, integer: bool = False, li
     return column.to_numpy()
 
 
+def read_margins(path: Path, system: str) -> FloatArray:
+    """``[N]`` score of the target minus the best other score, of one system of a run; ``inf`` where it stands alone.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    if "items" not in read_table(path / "eval" / f"scores-{system}.parquet").column_names:
+        _, target, listed, scores = read_scores(path, system)
+        own = listed == target[:, None]
+        margins: FloatArray = scores[own] - np.where(own, -np.inf, scores).max(axis=1)
+        return margins
+    return _margins_of_best(path / "eval" / f"scores-{system}.parquet")
+
+
+def _margins_of_best(place: Path) -> FloatArray:
+    """The same from what is kept of a whole catalogue: the target's score, and the best items with theirs."""
+    table = read_table(place)
+    target, score = whole_column(table, "target", place, integer=True), whole_column(table, "score", place)
+    items = whole_column(table, "items", place, integer=True, lists=True)
+    scores = whole_column(table, "scores", place, lists=True)
+    other = np.full(len(target), -np.inf)
+    for row, (listed, given) in enumerate(zip(items, scores, strict=True)):
+        if len(listed) != len(given):
+            raise InputError("its best items and their scores differ in number", where=str(place), fix=_AGAIN)
+        other[row] = max((s for i, s in zip(listed[:2], given[:2], strict=True) if i != target[row]), default=-np.inf)
+    return np.asarray(score - other, np.float64)
+
+
 def read_scores(path: Path, system: str) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
     """Row ids ``[N]``, targets ``[N]``, candidates ``[N, n]`` and scores ``[N, n]`` of one system of a run.
 

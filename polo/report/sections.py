@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from polo.audit.verdicts import of_run
-from polo.report.runs import Finished, read_scores
+from polo.candidates import in_words
+from polo.report.runs import Finished, read_margins
 from polo.report.svg import bars, lines
 from polo.store.runfolder import RunFolder
 from polo.store.shapes import Example, read
@@ -85,6 +86,7 @@ def of(run: Finished) -> dict[str, Any]:
         "whole": whole(run),
         "stages": stages(RunFolder(run.path).metrics()),
         "slices": slices(run),
+        "ranked": in_words(run.protocol),
         "margins": margins(run),
         "examples": examples(run),
         "facts": provenance(run),
@@ -210,9 +212,7 @@ def margins(run: Finished) -> str:
     for system in [
         s for s in (*run.recipe.get("stages", ()), "model") if (run.path / "eval" / f"scores-{s}.parquet").is_file()
     ]:
-        _, target, listed, scores = read_scores(run.path, system)
-        own = listed == target[:, None]
-        margin = scores[own] - np.where(own, -np.inf, scores).max(axis=1)
+        margin = read_margins(run.path, system)
         if np.isfinite(margin).all():
             found[system] = margin
     if not found:

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polo.candidates import ALL
 from polo.console import Console
 from polo.context import Choice, Context
 from polo.data import Splits
@@ -23,6 +24,7 @@ from polo.protocols import (
     Foresees,
     Labelled,
     Policy,
+    RanksAll,
     Scorer,
     TopItems,
     Tracker,
@@ -37,6 +39,9 @@ from polo.store.provenance import began_with
 from polo.store.runfolder import base_beside
 from polo.train.objective import Objective
 from polo.words import listing
+
+#: what an evaluator may need that only lists of candidates come with
+_OF_LISTS = frozenset({"reference", "generation"})
 
 
 def cache_dir() -> Path:
@@ -183,7 +188,7 @@ class Composer:
         """The recipe's evaluators.
 
         Raises:
-            RecipeError: one needs generated text, and the policy makes none.
+            RecipeError: one needs generated text, and the policy makes none; or one needs lists, and there are none.
         """
         made: list[Evaluator] = []
         problems = []
@@ -193,6 +198,13 @@ class Composer:
                 where = self._where("evaluate", "evaluators", index)
                 what = f"evaluator '{choice.name}' needs generated text; policy '{self.recipe.policy.name}' makes none"
                 problems.append(Problem(where, what, "leave it out, or choose a text policy"))
+            elif self.recipe.candidates.n == ALL and (needs := made[-1].needs & _OF_LISTS):
+                where = self._where("evaluate", "evaluators", index)
+                what = (
+                    f"evaluator '{choice.name}' needs {listing(sorted(needs))} for a list of candidates; candidates.n: "
+                    "all ranks the whole catalogue and has neither"
+                )
+                problems.append(Problem(where, what, "leave it out, or give candidates.n a number"))
         if problems:
             raise RecipeError(problems)
         return made
@@ -229,7 +241,21 @@ class Composer:
         }
 
     def scorer(self) -> Scorer:
-        scorer: Scorer = self.build(self.recipe.evaluate.scorer)
+        """The recipe's scorer.
+
+        Raises:
+            RecipeError: the whole catalogue is ranked, and it takes lists only.
+        """
+        choice = self.recipe.evaluate.scorer
+        # what builds it is asked: a scorer that cannot be used here need not be installed
+        if self.recipe.candidates.n == ALL and not isinstance(self._target(choice), RanksAll):
+            what = (
+                f"scorer '{choice.name}' scores lists of candidates; candidates.n: all ranks the whole catalogue, "
+                "block by block"
+            )
+            fix = "leave evaluate.scorer out, or give candidates.n a number"
+            raise RecipeError([Problem(self._where("evaluate", "scorer"), what, fix)])
+        scorer: Scorer = self.build(choice)
         return scorer
 
     def trackers(self) -> list[Tracker]:

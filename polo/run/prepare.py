@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from polo.candidates import attach
-from polo.data import Known, Rows, Splits
+from polo.candidates import ALL, attach, attach_all
+from polo.data import Rows, Splits
 from polo.errors import InputError
 from polo.protocols import Evaluator, Fits, Policy, Scorer, advice_of
 from polo.randomness import seed_of
@@ -43,9 +44,9 @@ def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
     for name, stage in recipe.stages.items():
         train[name] = subsample(latest(splits.train, stage.latest), stage.rows, recipe.seed)
         sample = subsample(splits.valid, stage.validate.rows, measured)
-        validation[name] = listed(recipe, splits, sample, splits.known_all)
+        validation[name] = ranked_on(recipe, splits, sample, "valid")
     chosen = splits.test if recipe.evaluate.split == "test" else splits.valid
-    test = listed(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), splits.known_all)
+    test = ranked_on(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), recipe.evaluate.split)
     return Prepared(composer, splits, objectives, evaluators, scorer, train, validation, test)
 
 
@@ -54,7 +55,7 @@ def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[s
 
     def training(rows: Rows) -> Rows:
         if policy.pool == "candidates":
-            return listed(recipe, ready.splits, rows, ready.splits.known_train)
+            return shown(recipe, ready.splits, rows)
         return rows.with_candidates(None)
 
     return replace(
@@ -65,10 +66,29 @@ def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[s
     )
 
 
-def listed(recipe: Recipe, splits: Splits, rows: Rows, known: Known) -> Rows:
-    """Rows with the candidate lists that the recipe asks for."""
+def ranked_on(recipe: Recipe, splits: Splits, rows: Rows, split: Literal["valid", "test"]) -> Rows:
+    """Held-out rows with what the recipe asks to be ranked: lists of candidates, or the whole catalogue."""
     c = recipe.candidates
-    return attach(splits, rows, n=c.n, negatives=c.negatives, seed=c.seed, known=known)
+    if c.n == ALL:
+        return attach_all(splits, rows, split=split, mask=c.mask)
+    return attach(splits, rows, n=c.n, negatives=c.negatives, seed=c.seed, known=splits.known_all)
+
+
+def shown(recipe: Recipe, splits: Splits, rows: Rows) -> Rows:
+    """Training rows with the lists that a prompt shows.
+
+    Raises:
+        InputError: the whole catalogue is ranked.
+    """
+    c = recipe.candidates
+    if c.n == ALL:
+        raise InputError(
+            f"policy '{recipe.policy.name}' ranks a list that its prompt shows; candidates.n: all ranks the whole "
+            "catalogue",
+            where="candidates.n",
+            fix="give the length of the lists, or hide them from the prompt",
+        )
+    return attach(splits, rows, n=c.n, negatives=c.negatives, seed=c.seed, known=splits.known_train)
 
 
 def fitting(policy: Policy, rows: Rows, what: str, say: Callable[[str], None]) -> Rows:

@@ -55,7 +55,7 @@ class Protocol(TypedDict):
     form: str
     split: str
     rows: int
-    n: int
+    n: int | Literal["all"]
     negatives: str
     hash: str
 

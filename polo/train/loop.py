@@ -18,10 +18,9 @@ from polo.console import Console
 from polo.data import IntArray, Rows
 from polo.errors import InputError, PoloError
 from polo.evaluate.significance import interval
-from polo.model.scoring import preference_accuracy, score_lists
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Optimiser, Policy, Ranked, Refresh, SharesForwards, advice_of
+from polo.protocols import AtZero, Optimiser, Policy, Refresh, SharesForwards, advice_of
 from polo.randomness import seed_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
@@ -32,6 +31,7 @@ from polo.train.optimisers import grouped
 from polo.train.schedule import learning_rate, steps_of, validation_steps
 from polo.train.step import Stepper
 from polo.train.step_metrics import step_metrics
+from polo.train.validation import look
 
 #: nats by which policy and reference may differ before the first step, where they are the same weights
 START_TOLERANCE = 0.05
@@ -45,7 +45,7 @@ class Job:
 
     Args:
         starts_at_reference: the reference holds the very weights that the stage starts from.
-        validation: rows with candidate lists on which the stage is measured while it trains.
+        validation: rows with candidate lists, or of the whole catalogue, on which the stage is measured.
         checkpoints: folder for checkpoints.
         log: receives each metric line.
         rewind: forgets the lines of a stage from a step on (-1: all of them); called before the first new one.
@@ -187,7 +187,8 @@ def _check_validation(job: Job) -> None:
 
 
 def _measured(job: Job) -> bool:
-    return job.validation.candidates is not None and len(job.validation) > 0
+    ranked = job.validation.candidates is not None or job.validation.whole is not None
+    return ranked and len(job.validation) > 0
 
 
 def _out_of_patience(job: Job, progress: checkpoint.Progress) -> bool:
@@ -224,20 +225,17 @@ def _save(
 
 def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: int) -> None:
     """Measures on the validation sample, writes a line, and remembers the weights if they are the best so far."""
-    if not _measured(job):
+    seen = look(job.policy, job.validation, 2 * job.stage.tokens_per_pass)
+    if seen is None:
         return
-    assert job.validation.candidates is not None
-    scores, _ = score_lists(job.policy, job.validation, job.validation.candidates, 2 * job.stage.tokens_per_pass)
-    ranked = Ranked.of(job.validation, scores)
-    hits = np.where(ranked.above == 0, 1.0 / (ranked.tied + 1), 0.0)
-    hit, low, high = interval(hits, job.validation.user, resamples=RESAMPLES)
+    hit, low, high = interval(seen.hits, job.validation.user, resamples=RESAMPLES)
     hit = _of_first(hit, job.accelerator)
-    watched = monitor.look(scores, ranked.truth, progress.step / total)
-    warning = monitor.collapse(progress.step, hits, watched.get("valid/loss"))
+    watched = monitor.look(*seen.lists, progress.step / total) if seen.lists is not None else {}
+    warning = monitor.collapse(progress.step, seen.hits, watched.get("valid/loss"))
     figures = {
         "valid/hit_ratio@1": hit,
-        "valid/preference_accuracy": float(preference_accuracy(scores, ranked.truth).mean()),
-        "valid/logps/chosen": float(np.take_along_axis(scores, ranked.truth[:, None], axis=1).mean()),
+        "valid/preference_accuracy": float(seen.accuracy.mean()),
+        "valid/logps/chosen": float(seen.chosen.mean()),
     }
     if not math.isnan(low):
         figures |= {"valid/hit_ratio@1/low": low, "valid/hit_ratio@1/high": high}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 from accelerate import Accelerator
 
 from polo.console import Console
-from polo.data import Rows
+from polo.data import Ragged, Rows, Whole
+from polo.errors import PoloError
+from polo.evaluate import resume
 from polo.evaluate.resume import Parts
-from polo.model.scoring import score_lists
+from polo.model.scoring import score_every, score_lists
 from tests.toy_policy import ToyPolicy, toy_rows
 
 ROWS = toy_rows(50, candidates=8)
@@ -188,3 +191,43 @@ def test_parts_are_gone_in_the_end(tmp_path: Path) -> None:
     assert list((tmp_path / "parts").iterdir())
     one.remove()
     assert not (tmp_path / "parts").exists()
+
+
+class AllAtOnce(Scorer):
+    """Ranks the whole catalogue; is killed at its ``dies``-th block."""
+
+    def every(self, policy: Any) -> Any:
+        inner = score_every(policy, 10_000)
+
+        def score(rows: Rows) -> Any:
+            self._dies -= 1
+            if not self._dies:
+                raise Killed
+            self.scored += rows.id.tolist()
+            return inner(rows)
+
+        return score
+
+
+def test_a_ranking_of_the_whole_catalogue_goes_on_where_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "WHOLE", 16)
+    nothing = Ragged(np.empty(0, np.int64), np.zeros(51, np.int64))
+    rows = replace(toy_rows(50), whole=Whole(40, nothing))
+    with pytest.raises(Killed):
+        parts(tmp_path, AllAtOnce(dies=3)).kept("model", ToyPolicy(), rows, ())
+    again = AllAtOnce()
+    table = parts(tmp_path, again).kept("model", ToyPolicy(), rows, ())
+    assert again.scored == list(range(32, 50))
+    assert table.equals(parts(tmp_path / "whole", AllAtOnce()).kept("model", ToyPolicy(), rows, ()))
+    # other items left out: another evaluation
+    other = replace(rows, whole=Whole(40, Ragged.of([[(int(t) + 1) % 40] for t in rows.target])))
+    third = AllAtOnce()
+    parts(tmp_path, third).kept("model", ToyPolicy(), other, ())
+    assert len(third.scored) == 50
+
+
+def test_a_scorer_of_lists_ranks_no_whole_catalogue(tmp_path: Path) -> None:
+    with pytest.raises(PoloError, match="Scorer does not rank the whole catalogue"):
+        parts(tmp_path, Scorer()).kept("model", ToyPolicy(), ROWS, ())

@@ -20,6 +20,7 @@ WORDS = {
     "fixed": "of a size or place that does not change",
     "hit_ratio": "the figure that validation computes itself",
     "order": "of rows, keys and arguments",
+    "precision": "the number type of matrix products",
     "random": "numpy's module",
     "reward": "beta times a log-ratio",
     "rows": "what is trained and measured on",
