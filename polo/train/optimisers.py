@@ -12,7 +12,6 @@ from polo.context import Context
 from polo.errors import PoloError
 from polo.protocols import Grouped, ParamGroup, Policy
 from polo.train.optimiser_options import AdamOptions, SgdOptions
-from polo.words import listing
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -69,9 +68,9 @@ def grouped(policy: Policy, parameters: Mapping[str, nn.Parameter], weight_decay
         lost = [wanted for wanted in group.names if not any(_fits(name, wanted) for name in names)]
         twice = [name for name in names if name in taken]
         if lost or twice:
-            what = f"name nothing that is trained: {listing(lost)}" if lost else f"share {listing(twice)}"
+            what = f"name nothing that is trained: {', '.join(lost)}" if lost else f"share {', '.join(twice)}"
             raise PoloError(f"the policy's parameter groups {what}", where="policy",
-                            fix=f"a fault of its param_groups; parameters are {listing(list(parameters))}")  # fmt: skip
+                            fix=f"a fault of its param_groups; parameters are {', '.join(parameters)}")  # fmt: skip
         taken |= dict.fromkeys(names, group)
         made.append(_group([parameters[name] for name in names], group, weight_decay))
     rest = [parameter for name, parameter in parameters.items() if name not in taken]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polo.data import Rows
-from polo.model.scoring import CHUNK, completions, preference_accuracy, score_lists
+from polo.model.scoring import CHUNK, completions, score_lists
+from polo.protocols import Ranked
 from tests.toy_policy import ToyPolicy, toy_rows
 
 
@@ -59,7 +62,10 @@ def test_law_accuracy_is_the_share_of_pairs_won_where_a_tie_is_half_a_win(
     scores: list[list[int]], data: st.DataObject
 ) -> None:
     truth = [data.draw(st.integers(0, 3)) for _ in scores]
-    found = preference_accuracy(np.array(scores, dtype=np.float64), np.array(truth))
+    rows = replace(toy_rows(len(scores)), target=np.array(truth)).with_candidates(
+        np.tile(np.arange(4), (len(scores), 1))
+    )
+    found = Ranked.of(rows, np.array(scores, dtype=np.float64)).accuracy()
     for row, own, value in zip(scores, truth, found, strict=True):
         won = [1.0 if row[own] > s else 0.5 if row[own] == s else 0.0 for j, s in enumerate(row) if j != own]
         assert value == pytest.approx(sum(won) / 3)

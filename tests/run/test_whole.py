@@ -18,10 +18,11 @@ ALL = RECIPE.replace("candidates: {n: 10, negatives: uniform}", "candidates: {n:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a cache of its own: stages of a run with lists have the same weights, and were measured on lists."""
     place = tmp_path_factory.mktemp("whole")
     (place / "toy.yaml").write_text(ALL)
-    done = command("run", str(place / "toy.yaml"), f"out={place / 'runs'}", POLO_CACHE=str(cache))
+    done = command("run", str(place / "toy.yaml"), f"out={place / 'runs'}", POLO_CACHE=str(place / "cache"))
     assert "the whole catalogue each (mask taken)" in done.stdout
     return folder_of(done)
 

@@ -9,9 +9,10 @@ the proof needs. Prefixes of one depth have probabilities that sum to at most 1,
 them, however large the catalogue.
 
 Several nodes are asked for at a time. The proof is certain to need a node with bound t if fewer than K titles can score
-t or more elsewhere: those found that do, and at most p_u / p of each node u before it, since so many titles of
-probability p take up the probability p_u of their common beginning. Besides these, :data:`EXTRA` of a node is asked for
-on trust for each that was certain, so the search expands at most 1 + EXTRA times the nodes that the proof needs.
+t or more elsewhere: those found that do, and at most p_u / p of each node u before it, since so many texts of
+probability p take up the probability p_u of their common beginning, times the most titles that one text has. Besides
+these, :data:`EXTRA` of a node is asked for on trust for each that was certain, so the search expands at most 1 + EXTRA
+times the nodes that the proof needs.
 
 Equal scores are ranked by item number, as a stable sort of all scores would.
 """
@@ -188,8 +189,8 @@ class Search:
             found = int((self._found.score >= bound[j]).sum())
             with np.errstate(invalid="ignore", over="ignore"):
                 # The factor keeps rounding from hiding a title; NaN (nothing is possible at all) counts all titles.
-                share = np.exp(scale[:j] * (bound[:j] - bound[j])) * (1 + 1e-9)
-            possible = np.where(share < titles[:j], np.floor(share), titles[:j])
+                share = np.floor(np.exp(scale[:j] * (bound[:j] - bound[j])) * (1 + 1e-9)) * self._tree.alike
+            possible = np.where(share < titles[:j], share, titles[:j])
             if found + possible.sum() >= self._wish.k:
                 return j
         return len(nodes)

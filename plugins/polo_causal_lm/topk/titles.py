@@ -8,6 +8,7 @@ sorted order of :class:`~polo_causal_lm.engines.trie.Trie`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,6 +64,11 @@ class TitleTree:
     def inner(self) -> int:
         """Nodes that some title goes on from: those that scoring the whole tree computes."""
         return int((np.diff(self.child) > 0).sum())
+
+    @functools.cached_property
+    def alike(self) -> int:
+        """Most titles of one text."""
+        return int(self.ends.max(initial=0))
 
     def path(self, node: int) -> list[int]:
         """The nodes from the root (left out) to ``node``."""

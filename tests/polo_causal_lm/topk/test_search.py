@@ -61,7 +61,8 @@ def world_of(facts: Facts) -> World:
         low, high = tree.child[node], tree.child[node + 1]
         # One more than there are children: text that no title goes on with.
         share = rng.dirichlet(np.full(high - low + 1, rng.choice([0.2, 1.0, 5.0])))[:-1]
-        edge[low:high] = np.log(np.maximum(share, 1e-6))
+        share = np.maximum(share, 1e-6)
+        edge[low:high] = np.log(share / max(1.0, share.sum()))
         if halves:  # rounded down, so they still sum to at most 1
             edge[low:high] = np.log(2.0) * np.floor(edge[low:high] / np.log(2.0))
     return World(tree, titles, edge)
