@@ -148,12 +148,12 @@ def test_the_bytes_of_the_base_are_part_of_what_a_stage_is_made_from(
 ) -> None:
     """The same options with other weights, as another machine makes them: nothing of the first is taken."""
     own = Path(shutil.copytree(cache, tmp_path / "cache"))
-    (base,) = [folder for folder in (own / "tiny_lm").iterdir() if not folder.name.startswith(".")]
-    data = bytearray((base / "model.safetensors").read_bytes())
-    data[-1] ^= 1
-    (base / "model.safetensors").unlink()
-    (base / "model.safetensors").write_bytes(bytes(data))
-    os.utime(base / "model.safetensors", (1, 1))
+    for base in [folder for folder in (own / "tiny_lm").iterdir() if not folder.name.startswith(".")]:
+        data = bytearray((base / "model.safetensors").read_bytes())
+        data[-1] ^= 1
+        (base / "model.safetensors").unlink()
+        (base / "model.safetensors").write_bytes(bytes(data))
+        os.utime(base / "model.safetensors", (1, 1))
     references = len(list((own / "reference").iterdir()))
     said = command("run", str(toy), POLO_CACHE=str(own)).stderr
     assert "taken from the cache" not in said
