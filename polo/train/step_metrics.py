@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -10,12 +11,27 @@ from torch import Tensor
 
 from polo.train.step import Judged
 
-#: numbers that :func:`_sums` gives
-_SUMS = 11
+Value = TypeVar("Value", Tensor, float)
 
 
-def _sums(one: Judged) -> Tensor:
-    """Sums over rows and pairs, so that passes and processes can be added up; float64."""
+class Sums(NamedTuple, Generic[Value]):
+    """Sums of one step over its rows, over all pairs (``valid_rejected``), and over the pairs that entered the loss."""
+
+    loss: Value
+    counted: Value
+    rows: Value
+    chosen: Value
+    rejected: Value
+    margin: Value
+    won: Value
+    ahead: Value
+    pairs: Value
+    kept: Value
+    beta: Value
+
+
+def _sums(one: Judged) -> Sums[Tensor]:
+    """Of one pass, so that passes and processes can be added up; float64."""
     scores, keep = one.scores, one.scores.valid_rejected
     kept = one.keep
     reward = (scores.log_ratio[:, :1] - scores.log_ratio[:, 1:]).double()
@@ -27,20 +43,18 @@ def _sums(one: Judged) -> Tensor:
     def over(mask: Tensor, value: Tensor) -> Tensor:
         return torch.where(mask, value, zero).sum()
 
-    return torch.stack(
-        [
-            (one.loss.double() * one.counted).sum(),
-            one.counted.sum().double(),
-            torch.tensor(float(len(one.loss)), dtype=torch.float64, device=one.loss.device),
-            scores.chosen.double().sum(),
-            over(keep, scores.rejected.double()),
-            over(keep, beta * reward),
-            over(keep, won),
-            over(keep, ahead),
-            keep.sum().double(),
-            kept.sum().double(),
-            over(kept, beta),
-        ]
+    return Sums(
+        loss=(one.loss.double() * one.counted).sum(),
+        counted=one.counted.sum().double(),
+        rows=torch.tensor(float(len(one.loss)), dtype=torch.float64, device=one.loss.device),
+        chosen=scores.chosen.double().sum(),
+        rejected=over(keep, scores.rejected.double()),
+        margin=over(keep, beta * reward),
+        won=over(keep, won),
+        ahead=over(keep, ahead),
+        pairs=keep.sum().double(),
+        kept=kept.sum().double(),
+        beta=over(kept, beta),
     )
 
 
@@ -53,20 +67,20 @@ def step_metrics(judged: Sequence[Judged], accelerator: Accelerator) -> dict[str
         chosen item's log-ratio is higher), ``preference_accuracy`` (the same of the policy's own scores), ``kept``
         (share of negatives that entered the loss) and ``beta`` (mean over those).
     """
-    total = torch.zeros(_SUMS, dtype=torch.float64, device=accelerator.device)
+    total = torch.zeros(len(Sums._fields), dtype=torch.float64, device=accelerator.device)
     if judged:  # a process without a row has nothing to add
-        total = torch.stack([_sums(one) for one in judged]).sum(dim=0)
+        total = torch.stack([torch.stack(_sums(one)) for one in judged]).sum(dim=0)
     if accelerator.num_processes > 1:
         total = accelerator.reduce(total, reduction="sum")
-    loss, counted, rows, chosen, rejected, margin, won, ahead, pairs, kept, beta = total.tolist()
-    metrics = {"loss": loss / max(counted, 1.0), "logps/chosen": chosen / rows}
-    if pairs:
+    of: Sums[float] = Sums(*total.tolist())
+    metrics = {"loss": of.loss / max(of.counted, 1.0), "logps/chosen": of.chosen / of.rows}
+    if of.pairs:
         metrics |= {
-            "logps/rejected": rejected / pairs,
-            "rewards/margins": margin / pairs,
-            "rewards/accuracies": won / pairs,
-            "preference_accuracy": ahead / pairs,
-            "kept": kept / pairs,
-            "beta": beta / max(kept, 1.0),
+            "logps/rejected": of.rejected / of.pairs,
+            "rewards/margins": of.margin / of.pairs,
+            "rewards/accuracies": of.won / of.pairs,
+            "preference_accuracy": of.ahead / of.pairs,
+            "kept": of.kept / of.pairs,
+            "beta": of.beta / max(of.kept, 1.0),
         }
     return metrics
