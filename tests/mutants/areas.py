@@ -47,6 +47,7 @@ AREAS = {
         [
             "tests/train/test_step.py",
             "tests/train/test_judging.py",
+            "tests/train/test_processes.py",
             "tests/model",
             "tests/train/test_loop.py",
             "tests/evaluate",

@@ -176,3 +176,13 @@ def test_given_scores_are_judged_as_a_step_would_judge_them() -> None:
     assert found.counted.tolist() == [i % 3 != 0 for i in range(6)]
     assert not found.loss.requires_grad
     assert found.scores.rows.tolist() == list(range(6))
+
+
+def test_given_scores_have_mismatched_pairs_where_the_loss_asks_for_them() -> None:
+    """Of 0 each, as policy and reference are the same there."""
+    policy, rows, loss = ToyPolicy(), toy_rows(6), Mismatched()
+    made = stepper(policy, loss)
+    scores = torch.zeros(6, 5, dtype=torch.float64)
+    made.judged_at(rows, made.draw(rows, 0), scores, scores)
+    assert loss.seen[-1][0].mismatched is not None
+    assert loss.seen[-1][0].mismatched.tolist() == [0.0] * 6
