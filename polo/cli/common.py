@@ -14,7 +14,8 @@ import typer
 
 from polo.cli.output import note
 from polo.errors import InputError, RecipeError
-from polo.plugin.load import PluginRecord, Plugins, load_plugins
+from polo.plugin.load import Plugins, load_plugins
+from polo.plugin.record import PluginRecord
 from polo.plugin.trust import Trust, run_folder_of
 from polo.recipe.model import Resolved
 from polo.words import did_you_mean

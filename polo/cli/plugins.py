@@ -10,7 +10,7 @@ import typer
 
 from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins
 from polo.cli.output import note, print_json, print_table
-from polo.plugin.load import PluginRecord
+from polo.plugin.record import PluginRecord
 
 
 def plugins(

@@ -9,14 +9,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polo.errors import InputError, PoloError
 from polo.plugin.component import KINDS, Component
+from polo.plugin.record import PluginRecord
 from polo.words import did_you_mean
-
-if TYPE_CHECKING:
-    from polo.plugin.load import PluginRecord
 
 
 @dataclass(frozen=True)
