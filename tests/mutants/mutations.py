@@ -30,6 +30,8 @@ OPERATORS = (
 WITHOUT_EFFECT = frozenset({"strict", "frozen", "kw_only", "repr", "copy", "non_blocking", "assume_unique"})
 #: how much is computed at a time, which is memory and no result
 AT_A_TIME = frozenset({"_ENTRIES", "ENTRIES", "_CHUNK", "CHUNK", "_BLOCK"})
+#: methods whose first argument is an axis; axes -1 and 1 of a matrix are one
+OF_AXES = frozenset({"sum", "any", "all", "mean", "amax", "argsort", "cumsum", "logsumexp", "log_softmax", "softmax"})
 _PASSED_OVER = (cst.Annotation, cst.Decorator, cst.Raise, cst.Import, cst.ImportFrom, cst.FormattedString)
 
 
@@ -58,10 +60,13 @@ class _Collector(cst.CSTVisitor):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[tuple[int, cst.CSTNode, cst.CSTNode]] = []
+        self._axes: set[cst.CSTNode] = set()
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, _PASSED_OVER) or _without_effect(node):
+        if isinstance(node, _PASSED_OVER) or _without_effect(node) or node in self._axes:
             return False
+        if isinstance(node, cst.Call) and m.matches(node.func, m.Attribute()) and node.func.attr.value in OF_AXES:
+            self._axes.update(arg for arg in node.args if arg.keyword is None and _minus_one(arg))
         for takes, operator in mutators.mutation_operators:
             if operator in OPERATORS and isinstance(node, takes):
                 line = self.get_metadata(PositionProvider, node, None)
@@ -70,14 +75,15 @@ class _Collector(cst.CSTVisitor):
         return True
 
 
+def _minus_one(node: cst.CSTNode) -> bool:
+    return m.matches(node, m.Arg(value=m.UnaryOperation(m.Minus(), m.Integer("1"))))
+
+
 def _without_effect(node: cst.CSTNode) -> bool:
     if isinstance(node, cst.SimpleStatementLine):
         return any(m.matches(name, m.Name()) and name.value in AT_A_TIME for name in m.findall(node, m.Name()))
     if isinstance(node, cst.Arg) and node.keyword is not None:
-        last = node.keyword.value in ("dim", "axis") and m.matches(
-            node.value, m.UnaryOperation(m.Minus(), m.Integer("1"))
-        )
-        return last or node.keyword.value in WITHOUT_EFFECT  # axes -1 and 1 of a matrix are one
+        return node.keyword.value in WITHOUT_EFFECT or (node.keyword.value in ("dim", "axis") and _minus_one(node))
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import socket
@@ -64,6 +65,8 @@ def work(rank: int, folder: str, port: int) -> None:
     try:
         for shard in (False, True):
             torch.save(computed(accelerator, BUDGET, shard=shard), Path(folder) / f"{rank}-{shard}.pt")
+        gc.collect()  # what holds the group's threads goes before the group
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
