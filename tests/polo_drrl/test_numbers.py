@@ -145,7 +145,7 @@ def test_sl_at_k() -> None:
 
 
 def test_sl_at_k_takes_the_lowest_where_there_are_fewer_than_k_and_waits_for_its_turn() -> None:
-    """K 20 of three scores: the lowest, 0; s(1 / 0.5) stays. Every second step: nothing after step 0."""
+    """K 20 of three scores: the lowest, 0; s(1 / 0.5) stays. Every third step: nothing after steps 0 and 1."""
     s, beta = scores([[1.0, 0.5, 1.5]], users=[7]), torch.ones(1, 2, dtype=torch.float64)
     head = make("loss", "sl_at_k", context(splits=small_splits()), weight_temperature=0.5, every=3)
     first = head(s, s.valid_rejected, beta)
