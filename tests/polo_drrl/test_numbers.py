@@ -234,3 +234,26 @@ def test_law_a_heads_own_parameters_move_as_torchs_adam_moves(gradients: list[li
         own.propose(judge.grad)
         own.commit()
     assert own.values.tolist() == pytest.approx(judge.tolist(), abs=1e-9)
+
+
+def test_llpauc_away_from_where_it_begins() -> None:
+    """gamma 0.2: l+ = -1/16 + 1.8 = 1.7375, l- = 1/16 + 0.6 = 0.6625; -0.04 - 1.2375 / 0.5 + 0.1625 / 0.25 = -1.865."""
+    s = scores([[log(3), -log(3)]])
+    head = make("loss", "llpauc", context(), alpha=0.5, beta=0.25, kappa=1e4)
+    state = head.state_dict()
+    head.load_state_dict({**state, "values": torch.tensor([1.0, 0.0, 0.2, 0.5, 0.5], dtype=torch.float64)})
+    assert head(s, s.valid_rejected, torch.ones(1, 1, dtype=torch.float64)).tolist() == pytest.approx(
+        [-1.865], abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_the_weight_of_sl_at_k_passes_no_gradient_on_if_it_is_detached(detach: bool) -> None:
+    """The gaps do not change where all scores rise alike, so without the weight's part the gradient sums to 0."""
+    policy = torch.tensor([[1.0, 0.5, 1.5]], dtype=torch.float64, requires_grad=True)
+    s = Scores.of(policy)
+    object.__setattr__(s, "users", torch.tensor([7]))
+    head = make("loss", "sl_at_k", context(splits=small_splits()), detach=detach)
+    (gradient,) = torch.autograd.grad(head(s, s.valid_rejected, torch.ones(1, 2, dtype=torch.float64)).sum(), policy)
+    assert (abs(float(gradient.sum())) < 1e-12) is detach
+    assert float(gradient.abs().sum()) > 0.1
