@@ -5,8 +5,6 @@ Both processes compute everything first; the tests then look at what each of the
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 
 from polo.model.passes import score_in_passes
 from polo.model.reference import Reference, ScoreCache
@@ -24,6 +21,7 @@ from polo.model.weights import digest, restore, snapshot, trainable, under
 from polo.train import checkpoint
 from polo.train.objective import Objective
 from polo.train.step import Stepper
+from tests.processes import together
 from tests.toy_objective import Centred, FirstK, Pairs
 from tests.toy_policy import ToyPolicy, toy_rows
 
@@ -109,11 +107,8 @@ def facts(make: Any, folder: Path, writes: bool = True) -> dict[str, Any]:
     return found
 
 
-def work(rank: int, folder: str, port: int) -> None:
-    torch.set_num_threads(1)
-    group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": WORLD, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in group.items()}
-    accelerator = Accelerator(cpu=True)
+def every_form(accelerator: Accelerator, folder: Path) -> dict[str, Any]:
+    rank = accelerator.process_index
     results: dict[str, Any] = {}
     for form, shard in (("sharded", True), ("ddp", False)):
 
@@ -121,26 +116,20 @@ def work(rank: int, folder: str, port: int) -> None:
             policy.module = spread(policy.module, accelerator, shard=shard)
             return policy
 
-        place = Path(folder) / form
+        place = folder / form
         place.mkdir(exist_ok=True)
         results[form] = facts(make, place, writes=rank == 0)
     policy = ToyPolicy()
     policy.module = spread(policy.module, accelerator, shard=True)
     results["agreed"] = agreed(policy.module, 5 + rank)
     results["own part"] = [p.to_local().numel() for p in trainable(policy.module).values()]
-    try:
-        torch.save(results, Path(folder) / f"{rank}.pt")
-    finally:
-        dist.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sharding")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    spawn(work, (str(folder), port), nprocs=WORLD)
+    together(every_form, folder, WORLD)
     return folder
 
 

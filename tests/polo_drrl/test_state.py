@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator
-from torch.multiprocessing.spawn import spawn
 
 from polo import PoloError, Scores
 from polo.model.sharding import spread
@@ -22,6 +18,7 @@ from polo.train.loop import train
 from polo.train.objective import Objective
 from polo.train.step import Stepper
 from tests.contracts.components import make
+from tests.processes import together
 from tests.toy_objective import FirstK
 from tests.toy_policy import ToyPolicy, toy_rows
 from tests.train.jobs import Crash, job, stage_of
@@ -124,25 +121,13 @@ def trained(accelerator: Accelerator, which: str, tokens: int) -> dict[str, Any]
     return {"state": loss.state_dict(), "weights": weights}
 
 
-def work(rank: int, folder: str, port: int) -> None:
-    torch.set_num_threads(1)
-    group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": WORLD, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in group.items()}
-    accelerator = Accelerator(cpu=True)
-    try:
-        torch.save({which: trained(accelerator, which, 30) for which in HEADS}, Path(folder) / f"{rank}.pt")
-    finally:
-        dist.destroy_process_group()
+def every_head(accelerator: Accelerator, folder: Path) -> dict[str, Any]:
+    return {which: trained(accelerator, which, 30) for which in HEADS}
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    spawn(work, (str(folder), port), nprocs=WORLD)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return together(every_head, tmp_path_factory.mktemp("processes"), WORLD)
 
 
 @pytest.mark.parametrize("which", HEADS)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
-import os
-import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
-from torch.multiprocessing.spawn import spawn
 
 from polo.data import PAD, Rows
 from polo.model.scoring import score_lists
 from polo.model.sharding import spread
 from polo.train.objective import Objective
 from polo.train.step import Stepper
+from tests.processes import together
 from tests.toy_objective import FirstK, Pairs
 from tests.toy_policy import ToyPolicy, toy_rows
 
@@ -57,27 +53,13 @@ def computed(accelerator: Accelerator, budget: int, *, shard: bool) -> dict[str,
     return {"scores": torch.from_numpy(scores), "gradient": gradient}
 
 
-def work(rank: int, folder: str, port: int) -> None:
-    torch.set_num_threads(1)
-    group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": WORLD, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in group.items()}
-    accelerator = Accelerator(cpu=True)
-    try:
-        for shard in (False, True):
-            torch.save(computed(accelerator, BUDGET, shard=shard), Path(folder) / f"{rank}-{shard}.pt")
-        gc.collect()  # what holds the group's threads goes before the group
-        dist.barrier()
-    finally:
-        dist.destroy_process_group()
+def unsharded_and_sharded(accelerator: Accelerator, folder: Path) -> list[dict[str, Any]]:
+    return [computed(accelerator, BUDGET, shard=shard) for shard in (False, True)]
 
 
 def test_law_a_process_with_fewer_passes_takes_part_in_those_of_the_other(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    spawn(work, (str(tmp_path), port), nprocs=WORLD)
+    found = together(unsharded_and_sharded, tmp_path, WORLD)
     one = computed(Accelerator(cpu=True), 10**6, shard=False)
-    for rank, shard in itertools.product(range(WORLD), (False, True)):
-        found = torch.load(tmp_path / f"{rank}-{shard}.pt")
-        torch.testing.assert_close(found["scores"], one["scores"], rtol=1e-12, atol=0)
-        torch.testing.assert_close(found["gradient"], one["gradient"], rtol=1e-10, atol=1e-12)
+    for of in itertools.chain.from_iterable(found):
+        torch.testing.assert_close(of["scores"], one["scores"], rtol=1e-12, atol=0)
+        torch.testing.assert_close(of["gradient"], one["gradient"], rtol=1e-10, atol=1e-12)
