@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
 
+from polo import InputError
+
 
 @dataclass(frozen=True, kw_only=True)
 class VectorOptions:
@@ -55,6 +57,10 @@ class SASRecOptions(SequenceOptions):
     layers: Annotated[int, Ge(1)] = 2
     #: attention heads; ``dim`` must be a multiple
     heads: Annotated[int, Ge(1)] = 1
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads:
+            raise InputError(f"dim {self.dim} is no multiple of heads {self.heads}", fix="change one of them")
 
 
 @dataclass(frozen=True, kw_only=True)

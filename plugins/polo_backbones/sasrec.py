@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from polo import Context, InputError, Splits
+from polo import Context, Splits
 from polo_backbones.options import SASRecOptions
 from polo_backbones.sequential import SequenceNet, SequencePolicy
 from polo_backbones.vectors import VectorNet
@@ -86,10 +86,6 @@ class SASRec(SequencePolicy):
     options: SASRecOptions
 
     def __init__(self, options: SASRecOptions, context: Context) -> None:
-        if options.dim % options.heads:
-            raise InputError(
-                f"dim {options.dim} is no multiple of heads {options.heads}", where="policy", fix="change one of them"
-            )
         super().__init__("sasrec", options, context)
 
     def network(self, splits: Splits, generator: torch.Generator) -> VectorNet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from polo.candidates import ALL
 from polo.protocols import Drawing, Policy
 from polo.recipe.model import Recipe
 from polo.run.prepare import Prepared
@@ -40,7 +41,8 @@ def lines(recipe: Recipe, ready: Prepared, policy: Policy | None) -> list[str]:
             f"model: {_short(bytes_)}B of weights, {_short(trained)} trained parameters "
             f"({_short(16 * trained)}B with optimiser and reference)"
         )
-    out.append(f"evaluate: {len(ready.test):,} {recipe.evaluate.split} rows x {recipe.candidates.n} candidates")
+    ranked = "the whole catalogue" if recipe.candidates.n == ALL else f"{recipe.candidates.n} candidates"
+    out.append(f"evaluate: {len(ready.test):,} {recipe.evaluate.split} rows x {ranked}")
     return out
 
 
