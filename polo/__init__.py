@@ -37,6 +37,7 @@ _PUBLIC = {
     "Drawing": "polo.protocols",
     "Embeds": "polo.protocols",
     "Evaluator": "polo.protocols",
+    "ExtraLoss": "polo.protocols",
     "Finding": "polo.protocols",
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
@@ -137,6 +138,7 @@ if TYPE_CHECKING:
     from polo.protocols import Drawing as Drawing
     from polo.protocols import Embeds as Embeds
     from polo.protocols import Evaluator as Evaluator
+    from polo.protocols import ExtraLoss as ExtraLoss
     from polo.protocols import Finding as Finding
     from polo.protocols import Fits as Fits
     from polo.protocols import Foresees as Foresees
