@@ -19,7 +19,7 @@ from polo.data import Rows
 Unit = Literal["logprob", "similarity"]
 
 #: the fields of Scores that hold a row per batch row
-_TENSORS = ("items", "policy", "ref", "tokens", "valid", "users", "rows", "log_q", "mismatched")
+_TENSORS = ("items", "policy", "ref", "tokens", "valid", "users", "rows", "log_q", "mismatched", "log_total")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Scores:
         users, rows: int64 ``[B]``, user numbers and row ids.
         log_q: ``[B, K]`` or ``None``, see :class:`Draw`.
         mismatched: ``[B]`` policy minus reference score of another row's item for this row's prompt, detached (KTO).
+        log_total: ``[B]`` log of the sum of exp(policy score) over the whole catalogue, with gradient while training;
+            or ``None`` where no component needs ``catalogue``.
 
     Example:
         >>> import torch
@@ -83,6 +85,7 @@ class Scores:
     rows: Int[Tensor, " b"]
     log_q: Float[Tensor, "b k"] | None = None
     mismatched: Float[Tensor, " b"] | None = None
+    log_total: Float[Tensor, " b"] | None = None
     unit: Unit = "logprob"
 
     @classmethod
@@ -98,6 +101,7 @@ class Scores:
         rows: Int[Tensor, " b"] | None = None,
         log_q: Float[Tensor, "b k"] | None = None,
         mismatched: Float[Tensor, " b"] | None = None,
+        log_total: Float[Tensor, " b"] | None = None,
         unit: Unit = "logprob",
     ) -> Scores:
         """Scores with everything that is not given filled in: items 0 to K, one token each, all valid, a user a row."""
@@ -114,6 +118,7 @@ class Scores:
             rows=number if rows is None else rows,
             log_q=log_q,
             mismatched=mismatched,
+            log_total=log_total,
             unit=unit,
         )
 
@@ -127,6 +132,7 @@ class Scores:
         ref: Float[Tensor, "b n"] | None = None,
         tokens: Int[Tensor, "b n"] | None = None,
         mismatched: Float[Tensor, " b"] | None = None,
+        log_total: Float[Tensor, " b"] | None = None,
         unit: Unit = "logprob",
     ) -> Scores:
         """Scores of the targets of ``rows`` and of the negatives drawn for them, on the device of ``policy``."""
@@ -141,6 +147,7 @@ class Scores:
             rows=torch.from_numpy(rows.id).to(policy.device),
             log_q=None if draw.log_q is None else draw.log_q.to(policy.device),
             mismatched=mismatched,
+            log_total=log_total,
             unit=unit,
         )
 
@@ -185,7 +192,8 @@ class Scores:
 
     def detach(self) -> Scores:
         """The same scores without gradient: what samplers and betas are given."""
-        return replace(self, policy=self.policy.detach())
+        total = None if self.log_total is None else self.log_total.detach()
+        return replace(self, policy=self.policy.detach(), log_total=total)
 
 
 def _wide(x: Tensor) -> Tensor:

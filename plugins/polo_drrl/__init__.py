@@ -14,6 +14,12 @@ def polo_loss_heads() -> Sequence[Component]:
     """From scores to a loss of each row."""
     return [
         Component(
+            name="cross_entropy",
+            build="polo_drrl.cross_entropy:CrossEntropy",
+            summary="softmax of the chosen against the whole catalogue, in chunks",
+            source="GRU4Rec, arXiv 1706.03847",
+        ),
+        Component(
             name="softmax",
             build="polo_drrl.softmax:Softmax",
             options=f"{_OPTIONS}:SoftmaxOptions",

@@ -213,3 +213,6 @@ class Embeds(Protocol):
 
     def item_vectors(self) -> Float[Tensor, "n d"]:
         """A vector for each item of the catalogue; gradient flows when autograd is on."""
+
+    def vectors(self, rows: Rows) -> tuple[Float[Tensor, "b d"], Float[Tensor, "n d"]]:
+        """Both, of one call of ``module``."""

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 #: what a loss head may need; compose checks that the stage and the policy offer it
 #: negatives: at least one kept negative; reference: ``scores.ref``; tokens: meaningful ``scores.tokens``;
 #: logprob: ``scores.unit == "logprob"``; whole_batch: all rows of the batch in one call; mismatched: KTO's pairs
+#: catalogue: ``scores.log_total``, from a policy that embeds
 #: top_items: a policy that finds its best items of the catalogue itself, so that what samplers peek with does too
-Need = Literal["negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched", "log_q", "top_items"]
+Need = Literal[
+    "negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched", "log_q", "catalogue", "top_items"
+]
 #: what a sampler may say of its draws beyond items (its attribute ``gives``)
 Gift = Literal["log_q"]
 

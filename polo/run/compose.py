@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -12,7 +13,7 @@ from polo.candidates import ALL
 from polo.console import Console
 from polo.context import Choice, Context
 from polo.data import Splits
-from polo.errors import InputError, Problem, RecipeError
+from polo.errors import InputError, PoloError, Problem, RecipeError
 from polo.plugin.catalogue import Catalogue
 from polo.protocols import (
     Applies,
@@ -20,6 +21,7 @@ from polo.protocols import (
     Baseline,
     DataSource,
     DeclaresUnit,
+    Embeds,
     Evaluator,
     Foresees,
     Labelled,
@@ -163,10 +165,23 @@ class Composer:
             if "logprob" in needs and unit == "similarity":
                 found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
                                      "choose another loss or a text policy"))  # fmt: skip
+            if "catalogue" in needs and not isinstance(policy_class, Embeds):
+                found.append(Problem(where, f"{title} needs what all items score together, with its gradient; {policy} "
+                                     "has no vectors to make it of",
+                                     f"choose a loss of drawn negatives, or {self._policies(Embeds)}"))  # fmt: skip
             if "top_items" in needs and not isinstance(policy_class, TopItems):
                 found.append(Problem(where, f"{title} needs the best items of the catalogue; {policy} finds none",
-                                     "choose another sampler, or a text policy"))  # fmt: skip
+                                     f"choose another sampler, or {self._policies(TopItems)}"))  # fmt: skip
         return found
+
+    def _policies(self, contract: type[Any]) -> str:
+        """The installed policies that keep a contract, in words."""
+        able = []
+        for name in self._catalogue.names("policy"):
+            with contextlib.suppress(PoloError):  # one whose packages are not there serves nobody
+                if isinstance(self._catalogue.find("policy", name).load_build(), contract):
+                    able.append(name)
+        return f"a policy that can serve it: {listing(able)}" if able else "a policy that can serve it"
 
     def remedies(self, tag: str) -> list[str]:
         """What objectives may be made of that declares a tag, such as ``sampler: NAME``."""

@@ -31,7 +31,8 @@ class Case:
 def case(b: int, k: int, *, seed: int = 0, masked: bool = True, dtype: torch.dtype = torch.float64) -> Case:
     """B rows with K negatives: log-probabilities of titles of 1 to 6 tokens, a reference nearby, log_q, mismatched.
 
-    With ``masked``, some columns are not valid, some valid ones not kept, and the last row keeps none.
+    Their log-total is that of their own columns. With ``masked``, some columns are not valid, some valid ones not kept,
+    and the last row keeps none.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -56,6 +57,7 @@ def case(b: int, k: int, *, seed: int = 0, masked: bool = True, dtype: torch.dty
             rows=torch.arange(b) + 100,
             log_q=torch.full((b, k), -3.0),
             mismatched=normal(b).to(dtype),
+            log_total=policy.logsumexp(dim=-1).to(dtype),
         ),
         keep,
         0.1 + torch.rand(b, k, generator=generator, dtype=torch.float64).to(dtype),

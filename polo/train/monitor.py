@@ -48,8 +48,9 @@ class Monitor:
         self._policy, self._objective, self._stepper = policy, objective, stepper
         self._remedies = remedies
         self._rows = validation[:ROWS]
-        # KTO's pairs come from other rows' prompts, which have not been scored here
-        able = objective.sampler is not None and not objective.needs("mismatched")
+        # KTO's pairs come from other rows' prompts, and not all items have been scored here
+        unknown = objective.needs("mismatched") or objective.needs("catalogue")
+        able = objective.sampler is not None and not unknown
         self._watching = able and validation.candidates is not None and len(validation) > 1
         self._best: tuple[int, FloatArray, float] | None = None
 

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from polo.data import IntArray, Rows
 from polo.errors import PoloError
+from polo.model.catalogue import scored_with_total
 from polo.model.passes import passes
 from polo.model.peeking import looking
 from polo.model.sharding import agreed, exchanging
-from polo.protocols import AfterStep, BeforeStep, Policy
+from polo.protocols import AfterStep, BeforeStep, Embeds, Policy
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores
 from polo.train.extra import add_extra
@@ -75,7 +76,7 @@ class Stepper:
         return self._objective.sampler.draw(rows, RowRandom(*self._key, "draw", epoch), self.peek)
 
     def _bundle(self, rows: Rows, draw: Draw, partner: IntArray | None) -> tuple[Tensor, Callable[[Tensor], Scores]]:
-        """The items to score, and what makes the bundle of the policy's scores of them.
+        """The items to score, and what makes the bundle of what :meth:`_score` gives for them.
 
         The reference has its turn before the policy, so that no graph is held meanwhile.
         """
@@ -87,11 +88,20 @@ class Stepper:
         other = None if partner is None else torch.from_numpy(partner)[:, None].to(device)
         mismatched = None if other is None else self._mismatched(rows, other)
 
-        def bundle(policy: Tensor) -> Scores:
-            unit = self._policy.unit
-            return Scores.of_draw(rows, draw, policy, ref=ref, tokens=tokens, mismatched=mismatched, unit=unit)
+        def bundle(scored: Tensor) -> Scores:
+            policy, total = scored[:, : items.shape[1]], scored[:, items.shape[1] :]
+            return Scores.of_draw(
+                rows, draw, policy, ref=ref, tokens=tokens, mismatched=mismatched,
+                log_total=total[:, 0] if total.shape[1] else None, unit=self._policy.unit,
+            )  # fmt: skip
 
         return items, bundle
+
+    def _score(self, rows: Rows, items: Tensor) -> Tensor:
+        """Scores ``[B, n]``, and in one more column what the whole catalogue scores if a component needs it."""
+        if self._objective.needs("catalogue") and isinstance(self._policy, Embeds):
+            return scored_with_total(self._policy, rows, items)
+        return self._policy.score(rows, items)
 
     def _mismatched(self, rows: Rows, other: Tensor) -> Tensor:
         """Log-ratio of another row's target under this row's prompt, without gradient (KTO's KL estimate)."""
@@ -180,11 +190,11 @@ class Stepper:
             items, bundle = self._bundle(rows[index], draw[torch.from_numpy(index)], None)
             self._seed(step, number)
             with self._sync(last=number == count - 1):
-                policy = self._policy.score(rows[index], items)
+                scored = self._score(rows[index], items)
                 if number >= len(groups):
-                    self._accelerator.backward(policy.sum() * 0.0)
+                    self._accelerator.backward(scored.sum() * 0.0)
                     continue
-                one = self.judge(bundle(policy), epoch, progress)
+                one = self.judge(bundle(scored), epoch, progress)
                 self._accelerator.backward((one.loss * one.counted).sum() * self._accelerator.num_processes)
             judged.append(replace(one, loss=one.loss.detach()))
         return judged
@@ -212,12 +222,13 @@ class Stepper:
         with torch.set_grad_enabled(once):
             for number, index in enumerate(fed):
                 self._seed(step, number)
-                scored.append(self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)]))
+                scored.append(self._score(rows[index], items[torch.from_numpy(index).to(items.device)]))
         if groups:
-            mine = bundle(torch.cat([s.detach() for s in scored[: len(groups)]])[torch.cat(places).argsort()])
+            leaf = torch.cat([s.detach() for s in scored[: len(groups)]])[torch.cat(places).argsort()].requires_grad_()
+            mine = bundle(leaf)
         else:
-            mine = bundle(scored[0].detach()).map(lambda t: t[:0])
-        leaf = mine.policy.requires_grad_()
+            leaf = scored[0].detach().requires_grad_()
+            mine = bundle(leaf).map(lambda t: t[:0])
         everything, own = self._gathered(mine)
         one = self.judge(everything, epoch, progress)
         (gradient,) = torch.autograd.grad((one.loss * one.counted).sum(), leaf)
@@ -225,7 +236,7 @@ class Stepper:
             with self._sync(last=number == count - 1):
                 if not once:
                     self._seed(step, number)
-                    scored[number] = self._policy.score(rows[index], items[torch.from_numpy(index).to(items.device)])
+                    scored[number] = self._score(rows[index], items[torch.from_numpy(index).to(items.device)])
                 weight = gradient[places[number]] if number < len(groups) else torch.zeros_like(scored[number])
                 self._accelerator.backward((scored[number] * weight).sum() * self._accelerator.num_processes)
         return [

@@ -138,6 +138,9 @@ class Vectors(ToyPolicy):
         self.asked.append("items")
         return self.module.outside.weight
 
+    def vectors(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.user_vectors(rows), self.item_vectors()
+
     def score(self, rows: Rows, items: torch.Tensor) -> torch.Tensor:
         return torch.einsum("bd,bnd->bn", self.user_vectors(rows), self.item_vectors()[items])
 

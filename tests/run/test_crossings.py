@@ -24,7 +24,7 @@ from polo.errors import RecipeError
 from polo.model.reference import Reference, ScoreCache
 from polo.model.weights import snapshot
 from polo.plugin.load import Plugins, load_plugins
-from polo.protocols import Refresh, TopItems, gives_of, needs_of
+from polo.protocols import Embeds, Refresh, TopItems, gives_of, needs_of
 from polo.recipe import load
 from polo.recipe.fields import fields_of, ref_kind
 from polo.recipe.model import Stage
@@ -111,6 +111,7 @@ def excluded(world: World, objective: Objective) -> bool:
         or ("log_q" in needs and objective.sampler is not None and "log_q" not in gives_of(objective.sampler))
         or ("reference" in needs and world.resolved.recipe.reference == "none")
         or ("logprob" in needs and world.policy.unit == "similarity")
+        or ("catalogue" in needs and not isinstance(world.policy, Embeds))
         or ("top_items" in needs and not isinstance(world.policy, TopItems))
     )
 
