@@ -92,7 +92,7 @@ _PUBLIC = {
     "Trouble": "polo.protocols",
     "Vectors": "polo.protocols",
     "Writes": "polo.protocols",
-    "draw_distinct": "polo.candidates",
+    "draw_distinct": "polo.distinct",
     "hookimpl": "polo.plugin.hookspecs",
     "seed_of": "polo.randomness",
     "whole_file": "polo.store.files",
@@ -102,7 +102,6 @@ _PUBLIC = {
 __all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
-    from polo.candidates import draw_distinct as draw_distinct
     from polo.context import Choice as Choice
     from polo.context import Context as Context
     from polo.data import PAD as PAD
@@ -116,6 +115,7 @@ if TYPE_CHECKING:
     from polo.data import Sequences as Sequences
     from polo.data import Splits as Splits
     from polo.data import Whole as Whole
+    from polo.distinct import draw_distinct as draw_distinct
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
     from polo.plugin.component import Component as Component

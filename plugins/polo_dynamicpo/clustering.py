@@ -68,12 +68,11 @@ def _size(
 ) -> Int[Tensor, "b 1"]:
     """How many of the sorted values the best top cluster has, where there are more distinct ones than clusters."""
     within = _within(value, filled)
-    place = torch.arange(value.shape[1], device=value.device)
-    later = cut[:, None, :] & (place[None, :] > place[:, None])
     ahead = torch.cat([torch.zeros_like(within[:, :, :1]), within[:, :, :-1]], dim=2)  # of places i to m - 1
     rest = within[:, :, -1]  # of all places from i on in 1, 2, ... clusters
+    # a next cluster that begins at or before i, or between equal values, costs no less than the best that does neither
     for _ in range(clusters - 2):
-        rest = torch.where(later, ahead + rest[:, None, :], torch.inf).amin(-1)
+        rest = (ahead + rest[:, None, :]).amin(-1)
     total = torch.where(cut, ahead[:, 0] + rest, torch.inf)
     return first(total <= total.amin(-1, keepdim=True) * (1 + _TIE))
 

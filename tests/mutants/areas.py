@@ -38,9 +38,16 @@ AREAS = {
             "plugins/polo_dynamicpo/boundary.py",
             "plugins/polo_dynamicpo/clustering.py",
             "polo/candidates.py",
+            "polo/distinct.py",
             "polo/randomness.py",
         ],
-        ["tests/polo_preference", "tests/polo_dynamicpo", "tests/test_candidates.py", "tests/contracts"],
+        [
+            "tests/polo_preference",
+            "tests/polo_dynamicpo",
+            "tests/test_candidates.py",
+            "tests/test_distinct.py",
+            "tests/contracts",
+        ],
     ),
     "passes": Area(
         ["polo/model/passes.py", "polo/model/scoring.py", "polo/train/step.py", "polo/scores.py"],

@@ -29,7 +29,7 @@ OPERATORS = (
 #: keywords whose value changes no result: checks of what holds anyway, and how memory is used
 WITHOUT_EFFECT = frozenset({"strict", "frozen", "kw_only", "repr", "copy", "non_blocking", "assume_unique"})
 #: how much is computed at a time, which is memory and no result
-AT_A_TIME = frozenset({"_ENTRIES", "ENTRIES", "_CHUNK", "CHUNK", "_BLOCK"})
+AT_A_TIME = frozenset({"_ENTRIES", "ENTRIES", "_CHUNK", "CHUNK", "_BLOCK", "at_first"})
 #: methods whose first argument is an axis; axes -1 and 1 of a matrix are one
 OF_AXES = frozenset({"sum", "any", "all", "mean", "amax", "argsort", "cumsum", "logsumexp", "log_softmax", "softmax"})
 _PASSED_OVER = (cst.Annotation, cst.Decorator, cst.Raise, cst.Import, cst.ImportFrom, cst.FormattedString)

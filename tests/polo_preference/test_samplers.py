@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -137,6 +138,14 @@ def test_in_batch_draws_other_rows_targets() -> None:
     rows = SPLITS.train[:20]
     draw = sampler("in_batch", k=5).draw(rows, RNG, peek)
     assert set(draw.items[draw.valid].tolist()) <= set(rows.target.tolist())
+
+
+def test_in_batch_draws_every_other_target_where_k_asks_for_as_many() -> None:
+    """Three rows of unknown users with three targets: two others each, however large k is."""
+    rows = replace(many(3), target=np.arange(3))
+    draw = sampler("in_batch", k=5).draw(rows, RNG, peek)
+    assert draw.valid.all()
+    assert sets(draw.items) == [{1, 2}, {0, 2}, {0, 1}]
 
 
 def test_in_batch_of_one_row_has_nothing_to_draw() -> None:
@@ -327,6 +336,18 @@ def test_self_play_draws_by_temperature_and_for_unseen_rows_from_the_pool() -> N
     assert not torch.equal(part.draw(SPLITS.train[:20], RNG, peek).items, cold.draw(SPLITS.train[:20], RNG, peek).items)
     unseen = SPLITS.train[20:25]
     assert torch.equal(part.draw(unseen, RNG, peek).items, sampler("uniform", k=8).draw(unseen, RNG, peek).items[:, :1])
+
+
+def test_law_self_play_at_a_temperature_draws_in_proportion_to_the_policys_probabilities() -> None:
+    """Three items to draw from with p = 1/2, 1/3, 1/6 at temperature 2: their scores are 2 log p."""
+    p = torch.tensor([1 / 2, 1 / 3, 1 / 6], dtype=torch.float64)
+    rows = replace(many(6000), target=np.full(6000, 3))
+    rows = rows.with_candidates(np.broadcast_to(np.arange(4), (6000, 4)).copy())
+    among = choice("sampler", "uniform", k=3, pool="candidates")
+    part = sampler("self_play", from_=among, k=1, temperature=2.0)
+    part.refresh(0, rows, lambda r, items: 2 * p[items].log())
+    drawn = part.draw(rows, RNG, peek).items
+    assert chi_square_ok(np.bincount(drawn.ravel().numpy(), minlength=3), 6000 * p.numpy())
 
 
 def test_a_wrapper_passes_on_state_refreshes_and_needs() -> None:
