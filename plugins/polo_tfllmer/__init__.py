@@ -22,6 +22,12 @@ def polo_item_encoders() -> Sequence[Component]:
             source="Deerwester et al., JASIS 41(6), 1990",
         ),
         Component(
+            name="text_encoder",
+            build="polo_tfllmer.text_encoder:TextEncoder",
+            options=f"{_OPTIONS}:TextEncoderOptions",
+            summary="a local language model, encoder or decoder, that reads the items' texts",
+        ),
+        Component(
             name="file",
             build="polo_tfllmer.file:File",
             options=f"{_OPTIONS}:FileOptions",

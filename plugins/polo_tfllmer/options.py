@@ -98,3 +98,22 @@ class NormOptions:
     from_: Ref["encoder"] = field(default_factory=_lsa)
     #: scores are divided by it
     temperature: Annotated[float, Gt(0)] = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoderOptions(TextOptions):
+    """A language model that reads the items' texts."""
+
+    #: folder with config, weights (.safetensors) and tokenizer in Hugging Face form
+    model: str = ""
+    #: the text's vector, of the last layer's states: their ``mean``, that of the ``last`` token (decoders), or of the
+    #: first (``cls``)
+    pooling: Literal["mean", "last", "cls"] = "mean"
+    #: stands before every text, such as an instruction
+    prefix: str = ""
+    #: longer texts are cut
+    max_tokens: Annotated[int, Ge(1)] = 256
+    #: memory, not mathematics: tokens of a forward, padding included
+    tokens_per_pass: Annotated[int, Ge(1)] = 8192
+    #: of weights and states; vectors are float32
+    dtype: Literal["float32", "bfloat16"] = "float32"

@@ -9,12 +9,12 @@ from typing import Any
 
 
 def print_of(name: str, options: Any, *facts: str) -> str:
-    """32 hexadecimal digits over the name, the options (a dataclass) and facts, such as that of an inner encoder.
+    """32 hexadecimal digits over the name, the options (a dataclass or ``None``) and facts, such as an inner print.
 
     Example:
         >>> from polo_tfllmer.options import LSAOptions
         >>> print_of("lsa", LSAOptions()) == print_of("lsa", LSAOptions(k=8))
         False
     """
-    said = json.dumps([name, asdict(options), *facts], sort_keys=True, default=str)
+    said = json.dumps([name, options and asdict(options), *facts], sort_keys=True, default=str)
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
