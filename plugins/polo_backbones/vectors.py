@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from polo import PAD, Context, FloatArray, InputError, IntArray, Ragged, Rows, Splits, Top
 from polo_backbones.items import Encoded, given_items
 from polo_backbones.options import VectorOptions
+from polo_backbones.product import listed_products
 
 #: a list of a row with at least this share of the catalogue is looked up in the product with all items
 _WIDE = 8
@@ -66,11 +67,15 @@ class VectorNet(nn.Module):
         return nn.functional.normalize(vectors, dim=-1, eps=1e-12) if self._cosine else vectors
 
     def forward(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        """Scores; one form or the other by shape alone, the same to within rounding."""
-        wide = items.shape[1] * _WIDE >= self.catalogue
-        row, item = self.both(batch, None if wide else items)
+        """Scores; one form or another by shape alone, the same to within rounding."""
+        if items.numel() < self.catalogue:
+            row, item = self.both(batch, items)
+            return torch.einsum("bd,bnd->bn", self.rows(row), self.items(item))
+        row, item = self.both(batch, None)
         row, item = self.rows(row), self.items(item)
-        return (row @ item.T).gather(1, items) if wide else torch.einsum("bd,bnd->bn", row, item)
+        if items.shape[1] * _WIDE >= self.catalogue:
+            return (row @ item.T).gather(1, items)
+        return listed_products(row, item, items)
 
     @property
     def catalogue(self) -> int:
