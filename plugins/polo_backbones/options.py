@@ -43,12 +43,21 @@ class VectorOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MFOptions(VectorOptions):
+class UserOptions(VectorOptions):
+    """What models with a vector for each user share."""
+
+    #: weight of an L2 term of the vectors that a batch looks up, halved and over its rows (LightGCN's code: 1e-4);
+    #: unlike the stage's `weight_decay` it leaves alone what a batch does not hold
+    l2: Annotated[float, Ge(0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MFOptions(UserOptions):
     """Matrix factorisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LightGCNOptions(VectorOptions):
+class LightGCNOptions(UserOptions):
     """Matrix factorisation whose vectors are averaged along the graph of the training rows."""
 
     #: steps of propagation; the mean runs over the vectors before the first and after each

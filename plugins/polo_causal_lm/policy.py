@@ -250,9 +250,6 @@ class CausalLM:
     def start_stage(self, name: str) -> None:
         """Nothing to do."""
 
-    def extra_loss(self) -> None:
-        """None."""
-
     def state_dict(self) -> dict[str, Tensor]:
         """The adapters' weights by parameter name, detached; what a checkpoint needs."""
         return {name: p.detach() for name, p in self._scorer.named_parameters() if p.requires_grad}
