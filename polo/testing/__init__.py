@@ -15,8 +15,19 @@ Example:
 
 from polo.testing.betas import check_beta
 from polo.testing.cases import Case, cases, permuted
+from polo.testing.encoders import check_encoder
 from polo.testing.losses import check_loss
 from polo.testing.samplers import check_sampler
 from polo.testing.world import context, small_splits
 
-__all__ = ["Case", "cases", "check_beta", "check_loss", "check_sampler", "context", "permuted", "small_splits"]
+__all__ = [
+    "Case",
+    "cases",
+    "check_beta",
+    "check_encoder",
+    "check_loss",
+    "check_sampler",
+    "context",
+    "permuted",
+    "small_splits",
+]
