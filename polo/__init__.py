@@ -64,6 +64,7 @@ _PUBLIC = {
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
     "PeekTop": "polo.protocols",
+    "Peers": "polo.protocols",
     "Policy": "polo.protocols",
     "PoloError": "polo.errors",
     "Program": "polo.plugin.component",
@@ -162,6 +163,7 @@ if TYPE_CHECKING:
     from polo.protocols import ParamGroup as ParamGroup
     from polo.protocols import Peek as Peek
     from polo.protocols import PeekTop as PeekTop
+    from polo.protocols import Peers as Peers
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import RanksAll as RanksAll
