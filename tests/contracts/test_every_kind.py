@@ -25,6 +25,7 @@ APART = {
     ("base", "hub"): "needs a model: tests/polo_causal_lm",
     ("baseline", "run"): "needs a finished run: tests/polo_baselines",
     ("data", "rows"): "needs files: below",
+    ("data", "sequences"): "needs files: tests/polo_datasets/test_sequences.py",
     ("scorer", "vllm"): "needs vLLM: session vllm",
 }
 #: real data

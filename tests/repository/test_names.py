@@ -15,6 +15,7 @@ from tests.repository.sources import PLUGINS, ROOT, modules
 WORDS = {
     "boundary": "negatives close to the chosen item, whose share the collapse monitor measures",
     "candidates": "the list that is ranked for a row",
+    "sequences": "what each user took, oldest first",
     "catalogue": "all items, and all components",
     "cosine": "the shape of a learning rate",
     "file": "what is read and written",
