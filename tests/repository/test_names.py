@@ -15,7 +15,6 @@ from tests.repository.sources import PLUGINS, ROOT, modules
 WORDS = {
     "boundary": "negatives close to the chosen item, whose share the collapse monitor measures",
     "candidates": "the list that is ranked for a row",
-    "sequences": "what each user took, oldest first",
     "catalogue": "all items, and all components",
     "cosine": "the shape of a learning rate",
     "file": "what is read and written",
@@ -28,6 +27,7 @@ WORDS = {
     "reward": "beta times a log-ratio",
     "rows": "what is trained and measured on",
     "run": "of a recipe, and its folder",
+    "sequences": "what each user took, oldest first",
     "sum": "Python's function",
     "text": "a string",
     "ties": "equal scores, and the rule for them",
