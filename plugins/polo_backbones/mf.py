@@ -26,6 +26,7 @@ class MFNet(VectorNet):
 
     def __init__(self, options: UserOptions, known: BoolArray, items: int, generator: torch.Generator) -> None:
         super().__init__(options)
+        self._l2 = options.l2
         self.user = table(len(known), options, generator)
         self.item = table(items, options, generator)
         self.known: Tensor
@@ -42,7 +43,16 @@ class MFNet(VectorNet):
         vectors: Tensor = self.item.weight if items is None else self.item(items)
         return vectors
 
-    def l2(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> Float[Tensor, ""]:
+    @property
+    def has_terms(self) -> bool:
+        """Whether :meth:`terms` holds any."""
+        return self._l2 > 0
+
+    def terms(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> dict[str, Float[Tensor, ""]]:
+        """Weighted terms of the loss by name; see :meth:`UserPolicy.extra_loss`."""
+        return {"l2": self._l2 * self.squares(batch, items)} if self._l2 else {}
+
+    def squares(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> Float[Tensor, ""]:
         """``1/(2B) sum_rows ( |p_u|^2 + sum_i |q_i|^2 )`` over the row's user and items; PAD counts for nothing."""
         user, item = self.user(batch["user"][:, 0].clamp_min(0)), self.item(items.clamp_min(0))
         squares: Tensor = user.square().sum() + (item.square().sum(dim=-1) * (items != PAD)).sum()
@@ -62,6 +72,7 @@ class UserPolicy(VectorPolicy):
     """A policy that reads of a row the user's number alone; one without a training row is read as -1."""
 
     options: UserOptions
+    net: MFNet
     known: BoolArray
 
     def prepare(self, splits: Splits) -> BoolArray:
@@ -81,11 +92,11 @@ class UserPolicy(VectorPolicy):
         Of the tables themselves, before any propagation or scaling, a vector as often as it was looked up: the term of
         BPR's and LightGCN's code (LightGCN, arXiv 2002.02126, eq. 15, over the batch instead of all vectors).
         """
-        if not self.options.l2:
+        if not self.net.has_terms:
             return {}
         batch, seen = self.batch(self.fed(rows)), items.to(self.device)
-        term: Tensor = self.module(lambda net: net.l2(batch, seen))
-        return {"l2": self.options.l2 * term}
+        terms: dict[str, Tensor] = self.module(lambda net: net.terms(batch, seen))
+        return terms
 
     def tell(self, context: Context) -> None:
         """Says whom the policy cannot know."""

@@ -65,6 +65,29 @@ class LightGCNOptions(UserOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class XSimGCLOptions(LightGCNOptions):
+    """LightGCN with noise in each step, and a contrastive term between two of them. Defaults: the authors' code."""
+
+    #: steps of propagation; the mean runs over the vectors after each, not those before the first
+    layers: Annotated[int, Ge(1)] = 2
+    #: weight of the L2 term of the vectors that a batch looks up
+    l2: Annotated[float, Ge(0)] = 1e-4
+    #: weight of the contrastive term; 0 leaves it out
+    contrast: Annotated[float, Ge(0)] = 0.2
+    #: steps after which vectors are contrasted with the mean; 0: those before the first
+    contrast_layer: Annotated[int, Ge(0)] = 1
+    #: temperature of the contrastive term
+    contrast_tau: Annotated[float, Gt(0)] = 0.15
+    #: length of the noise that is added to each vector after each step, while training
+    noise: Annotated[float, Ge(0)] = 0.2
+
+    def __post_init__(self) -> None:
+        if self.contrast_layer > self.layers:
+            what = f"contrast_layer {self.contrast_layer} is beyond the {self.layers} layers"
+            raise InputError(what, fix=f"give one from 0 to {self.layers}, or more layers")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SequenceOptions(VectorOptions):
     """What models of the shown history share."""
 
