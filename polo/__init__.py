@@ -36,6 +36,7 @@ _PUBLIC = {
     "Draw": "polo.scores",
     "Drawing": "polo.protocols",
     "Embeds": "polo.protocols",
+    "Encoder": "polo.protocols",
     "Evaluator": "polo.protocols",
     "ExtraLoss": "polo.protocols",
     "Finding": "polo.protocols",
@@ -46,6 +47,7 @@ _PUBLIC = {
     "Gift": "polo.protocols",
     "Giving": "polo.protocols",
     "Grouped": "polo.protocols",
+    "InForward": "polo.protocols",
     "InParts": "polo.protocols",
     "InputError": "polo.errors",
     "IntArray": "polo.data",
@@ -62,6 +64,7 @@ _PUBLIC = {
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
     "PeekTop": "polo.protocols",
+    "Peers": "polo.protocols",
     "Policy": "polo.protocols",
     "PoloError": "polo.errors",
     "Program": "polo.plugin.component",
@@ -89,6 +92,7 @@ _PUBLIC = {
     "Totals": "polo.protocols",
     "Tracker": "polo.protocols",
     "Trouble": "polo.protocols",
+    "Vectors": "polo.protocols",
     "Writes": "polo.protocols",
     "draw_distinct": "polo.distinct",
     "hookimpl": "polo.plugin.hookspecs",
@@ -137,6 +141,7 @@ if TYPE_CHECKING:
     from polo.protocols import DeclaresUnit as DeclaresUnit
     from polo.protocols import Drawing as Drawing
     from polo.protocols import Embeds as Embeds
+    from polo.protocols import Encoder as Encoder
     from polo.protocols import Evaluator as Evaluator
     from polo.protocols import ExtraLoss as ExtraLoss
     from polo.protocols import Finding as Finding
@@ -146,6 +151,7 @@ if TYPE_CHECKING:
     from polo.protocols import Gift as Gift
     from polo.protocols import Giving as Giving
     from polo.protocols import Grouped as Grouped
+    from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
     from polo.protocols import Loss as Loss
@@ -157,6 +163,7 @@ if TYPE_CHECKING:
     from polo.protocols import ParamGroup as ParamGroup
     from polo.protocols import Peek as Peek
     from polo.protocols import PeekTop as PeekTop
+    from polo.protocols import Peers as Peers
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import RanksAll as RanksAll
@@ -173,6 +180,7 @@ if TYPE_CHECKING:
     from polo.protocols import Totals as Totals
     from polo.protocols import Tracker as Tracker
     from polo.protocols import Trouble as Trouble
+    from polo.protocols import Vectors as Vectors
     from polo.protocols import Writes as Writes
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of
