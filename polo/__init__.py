@@ -21,6 +21,7 @@ _PUBLIC = {
     "AtZero": "polo.protocols",
     "Audit": "polo.protocols",
     "Audited": "polo.protocols",
+    "Average": "polo.protocols",
     "Base": "polo.protocols",
     "Based": "polo.protocols",
     "Baseline": "polo.protocols",
@@ -131,6 +132,7 @@ if TYPE_CHECKING:
     from polo.protocols import AtZero as AtZero
     from polo.protocols import Audit as Audit
     from polo.protocols import Audited as Audited
+    from polo.protocols import Average as Average
     from polo.protocols import Base as Base
     from polo.protocols import Based as Based
     from polo.protocols import Baseline as Baseline

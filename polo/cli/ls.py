@@ -26,6 +26,7 @@ PLURALS: Mapping[str, str] = {
     "data": "data",
     "bases": "base",
     "optimisers": "optimiser",
+    "averages": "average",
     "scorers": "scorer",
     "encoders": "encoder",
     "audits": "audit",

@@ -51,6 +51,26 @@ def polo_optimisers() -> Sequence[Component]:
 
 
 @hookimpl
+def polo_weight_averages() -> Sequence[Component]:
+    """Means of the weights of a stage's steps."""
+    return [
+        Component(
+            name="ema",
+            build="polo.train.averages:Ema",
+            options="polo.train.average_options:EmaOptions",
+            summary="exponential moving average of the weights after every step",
+        ),
+        Component(
+            name="last",
+            build="polo.train.averages:Last",
+            options="polo.train.average_options:LastOptions",
+            summary="mean of the weights after each step of the last epochs",
+            source="stochastic weight averaging, arXiv 1803.05407",
+        ),
+    ]
+
+
+@hookimpl
 def polo_recipes() -> Sequence[Path]:
     """Recipes inside the wheel, else those of the checkout."""
     here = Path(__file__).resolve().parents[1]

@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "loss": "polo_loss_heads",
     "encoder": "polo_item_encoders",
     "optimiser": "polo_optimisers",
+    "average": "polo_weight_averages",
     "scorer": "polo_scorers",
     "evaluator": "polo_evaluators",
     "baseline": "polo_baselines",

@@ -61,6 +61,11 @@ def polo_optimisers() -> Sequence[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
+def polo_weight_averages() -> Sequence[Component]:  # type: ignore[empty-body]
+    """How the weights of a stage's steps are averaged. :class:`polo.protocols.Average`."""
+
+
+@hookspec
 def polo_item_encoders() -> Sequence[Component]:  # type: ignore[empty-body]
     """Item vectors and their transforms. :class:`polo.protocols.Encoder`."""
 

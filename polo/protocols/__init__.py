@@ -10,6 +10,7 @@ from polo.protocols.auditing import Audit as Audit
 from polo.protocols.auditing import Audited as Audited
 from polo.protocols.auditing import Finding as Finding
 from polo.protocols.auditing import OfLists as OfLists
+from polo.protocols.average import Average as Average
 from polo.protocols.base import Base as Base
 from polo.protocols.base import NamedBase as NamedBase
 from polo.protocols.data import DataSource as DataSource

@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 #: negatives: at least one kept negative; reference: ``scores.ref``; tokens: meaningful ``scores.tokens``;
 #: logprob: ``scores.unit == "logprob"``; whole_batch: all rows of the batch in one call; mismatched: KTO's pairs
 #: catalogue: ``scores.log_total``, from a policy that embeds
+#: end (averages): the stage ends where it says, and not when a measurement was no better
 #: top_items: a policy that finds its best items of the catalogue itself, so that what samplers peek with does too
 Need = Literal[
-    "negatives", "reference", "tokens", "logprob", "whole_batch", "mismatched", "log_q", "catalogue", "top_items"
+    "negatives",
+    "reference",
+    "tokens",
+    "logprob",
+    "whole_batch",
+    "mismatched",
+    "log_q",
+    "catalogue",
+    "top_items",
+    "end",
 ]
 #: what a sampler may say of its draws beyond items (its attribute ``gives``)
 Gift = Literal["log_q"]

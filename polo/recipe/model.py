@@ -68,6 +68,9 @@ class Stage:
     epochs: Annotated[float, Gt(0)] | None = None
     steps: Annotated[int, Ge(1)] | None = None
     optimiser: Ref["optimiser"] = field(default_factory=lambda: Choice("optimiser", "adamw"))
+    #: a mean of the weights of its steps takes their place wherever the stage is measured and in what it hands on, such
+    #: as ``{use: ema, decay: 0.999}`` or ``{use: last, epochs: 2}``; no averaging if not given
+    average: Ref["average"] | None = None
     #: peak learning rate
     lr: Annotated[float, Gt(0)]
     #: rows of one optimiser step, over all passes and processes

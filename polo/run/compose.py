@@ -147,6 +147,7 @@ class Composer:
             "loss": (stage.loss, objective.loss),
             "sampler": (stage.sampler, objective.sampler),
             "beta": (stage.beta, objective.beta),
+            "average": (stage.average, None if stage.average is None else self.build(stage.average)),
         }
         named = {kind: f"{kind} '{choice.name}'" for kind, (choice, _) in chosen.items() if choice is not None}
         sampler, found = named.get("sampler"), []
@@ -165,6 +166,9 @@ class Composer:
             if "logprob" in needs and unit == "similarity":
                 found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
                                      "choose another loss or a text policy"))  # fmt: skip
+            if "end" in needs and stage.validate.patience is not None:
+                found.append(Problem(where, f"{title} needs to know when the stage ends; its validate.patience may end "
+                                     "it earlier", "leave patience out, or choose another average"))  # fmt: skip
             if "catalogue" in needs and not isinstance(policy_class, Embeds):
                 found.append(Problem(where, f"{title} needs what all items score together, with its gradient; {policy} "
                                      "has no vectors to make it of",

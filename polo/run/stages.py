@@ -185,6 +185,7 @@ class Stages:
                 policy=self.policy,
                 objective=replace(objective, reference=reference),
                 optimiser=self.ready.composer.build(stage.optimiser),
+                average=None if stage.average is None else self.ready.composer.build(stage.average),
                 starts_at_reference=frozen is not None and starts_at_reference,
                 rows=self.ready.train[name],
                 validation=self.ready.validation[name],

@@ -32,7 +32,8 @@ class Progress:
     """Where a stage stands, and what it remembers.
 
     ``best_value`` is the best validation figure so far, measured at ``best_step``; ``waited`` counts the measurements
-    since then, for ``patience``; ``best`` are the weights of that step, for ``select: best_valid``.
+    since then, for ``patience``; ``best`` are the weights of that step, for ``select: best_valid``; ``mean`` is that of
+    the weights of all steps so far, for ``average``.
     """
 
     step: int = 0
@@ -40,6 +41,7 @@ class Progress:
     best_step: int = 0
     waited: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
+    mean: dict[str, Tensor] = field(default_factory=dict)
 
 
 def _split_state(components: list[tuple[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -74,10 +76,14 @@ def save(
         for name, p in trainable(policy.module).items()
         for key, value in optimizer.state[p].items()
     }
-    moments, best = _collected(state, keep=writes), _collected(progress.best, keep=writes)
+    tensors = {
+        "optimizer": _collected(state, keep=writes),
+        "best": _collected(progress.best, keep=writes),
+        "mean": _collected(progress.mean, keep=writes),
+    }
     with unsharded(policy.module):
         if writes:
-            _write(folder, policy, moments, best, components, progress)
+            _write(folder, policy, tensors, components, progress)
 
 
 def _collected(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
@@ -89,19 +95,18 @@ def _collected(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor
 def _write(
     folder: Path,
     policy: Policy,
-    moments: dict[str, Tensor],
-    best: dict[str, Tensor],
+    named: Mapping[str, dict[str, Tensor]],
     components: list[tuple[str, Any]],
     progress: Progress,
 ) -> None:
     with whole_folder(folder) as place:
         (place / "policy").mkdir()
         policy.save(place / "policy")
-        save_file(moments, place / "optimizer.safetensors")
+        for name, held in named.items():
+            save_file(held, place / f"{name}.safetensors")
         tensors, numbers = _split_state(components)
         save_file(tensors, place / "components.safetensors")
-        save_file(best, place / "best.safetensors")
-        position = {key: value for key, value in vars(progress).items() if key != "best"}
+        position = {key: value for key, value in vars(progress).items() if key not in ("best", "mean")}
         write_json(place / "state.json", {**position, "components": numbers})
     for old in of_stage(folder.parent, folder.name.rpartition("-")[0])[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
@@ -156,4 +161,5 @@ def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, compone
             prefix = f"{name}."
             component.load_state_dict({k[len(prefix) :]: v for k, v in everything.items() if k.startswith(prefix)})
     position = {key: value for key, value in state_json.items() if key != "components"}
-    return Progress(**position, best=load_file(folder / "best.safetensors"))
+    best, mean = (load_file(folder / f"{name}.safetensors") for name in ("best", "mean"))
+    return Progress(**position, best=best, mean=mean)

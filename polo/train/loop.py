@@ -19,9 +19,10 @@ from polo.errors import InputError, PoloError
 from polo.evaluate.significance import interval
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Optimiser, Policy, Refresh, advice_of
+from polo.protocols import AtZero, Average, Optimiser, Policy, Refresh, advice_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
+from polo.train.averages import Mean
 from polo.train.interrupt import Interrupt, Interrupted
 from polo.train.monitor import Monitor
 from polo.train.objective import Objective
@@ -43,6 +44,7 @@ class Job:
     """One stage with all it needs.
 
     Args:
+        average: weighs the weights of the steps in their mean; ``None`` for no averaging.
         starts_at_reference: the reference holds the very weights that the stage starts from.
         validation: rows with candidate lists, or of the whole catalogue, on which the stage is measured.
         checkpoints: folder for checkpoints.
@@ -58,6 +60,7 @@ class Job:
     policy: Policy
     objective: Objective
     optimiser: Optimiser
+    average: Average | None = None
     starts_at_reference: bool
     rows: Rows
     validation: Rows
@@ -89,16 +92,20 @@ def train(job: Job) -> None:
     components = [*job.objective.components, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
     measured = validation_steps(stage, total, order.steps)
+    mean = Mean(policy.module, job.average, total, order.steps)
     progress = checkpoint.Progress()
     found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
     if found is not None:
         progress = checkpoint.load(found, policy, optimizer, components)
+        mean.put_back(progress.mean)
         job.console.say(f"{job.name}: going on from step {progress.step:,} of {total:,}")
+    progress.mean = mean.weights
     job.rewind(job.name, progress.step if found is not None else -1)
     if progress.step == 0:
         if job.starts_at_reference:
             _check_start(job, stepper, order.batch(0)[0][:8])
-        _validate(job, monitor, progress, total)
+        with mean.used():
+            _validate(job, monitor, progress, total)
     policy.module.train()
     with Interrupt() as interrupt:
         for step in job.console.track(range(progress.step, total), label=job.name):
@@ -115,13 +122,15 @@ def train(job: Job) -> None:
             norm = clip(parameters, stage.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            mean.take(step + 1)
             metrics = step_metrics(judged, accelerator, stepper.extra)
             metrics |= {"grad_norm": norm, "learning_rate": rate, "seconds": time.monotonic() - began}
             job.log({"stage": job.name, "step": step, "epoch": step * stage.batch / len(job.rows), **metrics})
             job.console.note(f"loss {metrics['loss']:.3f}")
             progress.step = step + 1
             if progress.step == total or progress.step in measured:
-                _validate(job, monitor, progress, total)
+                with mean.used():
+                    _validate(job, monitor, progress, total)
             due = stage.checkpoint and progress.step % stage.checkpoint == 0 and progress.step < total
             stop = _agree(interrupt.requested, accelerator)
             if due or stop:
@@ -135,6 +144,7 @@ def train(job: Job) -> None:
             f"{job.name}: ended after step {progress.step:,} of {total:,}: no measurement since step "
             f"{progress.best_step:,} was better (patience {stage.validate.patience})"
         )
+    mean.hand_on()
     if stage.select == "best_valid" and progress.best:
         restore(policy.module, progress.best)
         whose = (

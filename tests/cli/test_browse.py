@@ -141,7 +141,7 @@ def test_show_prints_yaml_that_reads_back_with_origins(polo, tmp_path):
 @pytest.mark.parametrize(
     "thing",
     ["samplers", "betas", "losses", "evaluators", "baselines", "policies", "data", "bases", "scorers", "encoders",
-     "optimisers", "audits", "trackers", "recipes", "plugins", "runs"],
+     "optimisers", "averages", "audits", "trackers", "recipes", "plugins", "runs"],
 )  # fmt: skip
 def test_ls_gives_objects_with_names(polo, tmp_path, monkeypatch, thing):
     monkeypatch.chdir(tmp_path)

@@ -25,6 +25,12 @@ def test_a_stage_names_its_optimiser_and_has_one_if_it_does_not(tmp_path):
     assert resolved.tree["stages"]["prefer"]["optimiser"] == {"use": "adamw", "betas": [0.9, 0.999], "eps": 1e-8}
 
 
+def test_a_stage_may_average_its_weights(tmp_path):
+    stages = resolve(tmp_path, text=said("average: {use: ema, decay: 0.99}")).recipe.stages
+    assert (stages["sft"].average.name, stages["sft"].average.options.decay) == ("ema", 0.99)
+    assert stages["prefer"].average is None
+
+
 def test_measurements_are_told_in_steps_or_epochs(tmp_path):
     assert resolve(tmp_path, text=said("validate: {every: 20}")).recipe.stages["sft"].validate.every == 20
     by_epochs = resolve(tmp_path, text=said("validate: {every: {epochs: 0.5}, patience: 3}")).recipe.stages["sft"]
@@ -50,6 +56,8 @@ def test_measurements_are_told_in_steps_or_epochs(tmp_path):
             ":7:67: stages.sft.validate.patience: found number 0, expected a whole",
         ),
         ("validate: {every: 0, patience: 1}", ":7:56: stages.sft.validate: patience needs measurements on the way"),
+        ("average: {use: ema, decay: 1}", ":7:73: stages.sft.average.decay: found number 1, expected a"),
+        ("average: {use: lats}", ":7:61: stages.sft.average: unknown average 'lats'"),
         ("optimiser: adamv", ":7:57: stages.sft.optimiser: unknown optimiser 'adamv'"),
         ("optimiser: {use: adam, momentum: 1}", ":7:69: unknown key 'stages.sft.optimiser.momentum'"),
         ("optimiser: {use: sgd, nesterov: true}", ":7:57: stages.sft.optimiser: nesterov needs momentum"),

@@ -65,6 +65,7 @@ POLICIES: Table = {
         StandInPolicy,
         user_vectors=lambda self, rows: torch.ones(len(rows), 4, dtype=torch.float64),
         item_vectors=lambda self: self.module.vectors.weight,
+        vectors=lambda self, rows: (self.user_vectors(rows), self.item_vectors()),
     ),
 }  # fmt: skip
 
@@ -163,6 +164,27 @@ OPTIMISERS: Table = {
     "obeys_the_rate": broken(Descent, made=lambda self, groups: Fixed(groups)),
     "remembers_tensors_alone": broken(Descent, made=lambda self, groups: Remembering(groups)),
     "goes_on_from_its_state": broken(Descent, made=lambda self, groups: Hiding(groups)),
+}
+
+
+class Half:
+    """Half of the weights at every step."""
+
+    def __init__(self, options: Any, context: Any) -> None:
+        self.asked = 0
+
+    def share(self, step: int, total: int, epoch: int) -> float:
+        return 0.5
+
+
+def _counting(self: Any, step: int, total: int, epoch: int) -> float:
+    self.asked += 1
+    return 1 / self.asked
+
+
+AVERAGES: Table = {
+    "gives_a_share": broken(Half, share=lambda self, step, total, epoch: step / epoch),
+    "is_a_function_of_its_arguments": broken(Half, share=_counting),
 }
 
 

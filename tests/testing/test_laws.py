@@ -12,7 +12,7 @@ from polo.testing.stand_ins import RECORD
 from polo.testing.subject import Subject
 from tests.testing.broken import Broken
 from tests.testing.broken_measures import AUDITS, BASELINES, DATA, EVALUATORS, TRACKERS
-from tests.testing.broken_models import BASES, OPTIMISERS, POLICIES, SCORERS
+from tests.testing.broken_models import AVERAGES, BASES, OPTIMISERS, POLICIES, SCORERS
 from tests.testing.broken_training import BETAS, LOSSES, SAMPLERS
 
 BROKEN = {
@@ -23,6 +23,7 @@ BROKEN = {
     "beta": BETAS,
     "loss": LOSSES,
     "optimiser": OPTIMISERS,
+    "average": AVERAGES,
     "scorer": SCORERS,
     "evaluator": EVALUATORS,
     "baseline": BASELINES,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polo.console import Console
 from polo.context import Choice
-from polo.protocols import Optimiser
+from polo.protocols import Average, Optimiser
 from polo.recipe.model import Stage
 from polo.store.runfolder import RunFolder
 from polo.testing import context
@@ -50,7 +50,13 @@ class Crash(Exception):
 
 
 def job(
-    folder: Path, stage: Stage, *, crash_at: int | None = None, loss: Any = None, optimiser: Optimiser | None = None
+    folder: Path,
+    stage: Stage,
+    *,
+    crash_at: int | None = None,
+    loss: Any = None,
+    optimiser: Optimiser | None = None,
+    average: Average | None = None,
 ) -> tuple[Job, RunFolder]:
     run = RunFolder(folder)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -68,6 +74,7 @@ def job(
             policy=ToyPolicy(dropout=0.3),
             objective=Objective(loss=loss or Remembering(), sampler=FirstK(), beta=None, reference=None),
             optimiser=optimiser or AdamW(AdamOptions(), context()),
+            average=average,
             starts_at_reference=False,
             rows=toy_rows(24),
             validation=toy_rows(12, seed=1, candidates=8),

@@ -155,8 +155,8 @@ def shortcuts_score_alike(subject: Subject) -> None:
     scores = shown.scores(items=everything)
     if isinstance(policy, Embeds):
         with torch.no_grad():
-            products = policy.user_vectors(rows) @ policy.item_vectors().T
-        assert _near(products, scores), "a score is the product of the two vectors"
+            for users, items in ((policy.user_vectors(rows), policy.item_vectors()), policy.vectors(rows)):
+                assert _near(users @ items.T, scores), "a score is the product of the two vectors"
     if isinstance(policy, ScoresMany):
         many = policy.score_many(rows, everything, 1 << 14)
         assert _near(many.to(scores.dtype), scores), "score_many is score"

@@ -1,0 +1,70 @@
+"""What a stage asks of its length or of the policy and cannot have: where that is told, and what would serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polo.console import Console
+from polo.errors import Problem, RecipeError
+from polo.plugin.load import load_plugins
+from polo.recipe import load
+from polo.run.compose import Composer
+
+RECIPE = """\
+polo: 1
+name: refused
+data: small
+policy: toy_similarity
+reference: none
+stages:
+  fit:
+    loss: bpr
+    sampler: uniform
+    steps: 1
+    lr: 1
+evaluate: {evaluators: [mrr], baselines: []}
+"""
+
+
+def problems(folder: Path, old: str, new: str, policy: str = "toy_similarity") -> list[Problem]:
+    """What is refused of the recipe with some words exchanged."""
+    path = folder / "refused.yaml"
+    path.write_text(RECIPE.replace(old, new), encoding="utf-8")
+    plugins = load_plugins(files=[Path(__file__).with_name("crossing_plugin.py")])
+    resolved = load(path, overrides=(f"policy={policy}",), profile="none", plugins=plugins, gpu=False)
+    composer = Composer(resolved, plugins.catalogue, Console(silent=True))
+    composer.data()
+    try:
+        composer.objectives()
+    except RecipeError as refused:
+        return list(refused.problems)
+    return []
+
+
+def test_a_mean_of_the_last_epochs_is_refused_where_patience_may_end_the_stage(tmp_path: Path) -> None:
+    words = "steps: 1\n    validate: {every: 1, patience: 2}\n    average: {use: last, epochs: 2}"
+    (one,) = problems(tmp_path, "steps: 1", words)
+    assert one.where.endswith("refused.yaml:12:20")
+    assert one.what == "average 'last' needs to know when the stage ends; its validate.patience may end it earlier"
+    assert problems(tmp_path, "steps: 1", words.replace("use: last, epochs: 2", "use: ema")) == []
+    assert problems(tmp_path, "steps: 1", words.replace(", patience: 2", "")) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("sampler: uniform", "sampler: top", "sampler 'top' needs the best items of the catalogue"),
+        ("loss: bpr", "loss: cross_entropy", "loss 'cross_entropy' needs what all items score together"),
+    ],
+)
+def test_policies_that_can_serve_are_named_and_do(tmp_path: Path, old: str, new: str, what: str) -> None:
+    (one,) = problems(tmp_path, old, new)
+    assert one.what.startswith(what)
+    assert "; policy 'toy_similarity' " in one.what
+    able = one.fix.partition("a policy that can serve it: ")[2]
+    assert "mf" in able
+    assert "sasrec" in able
+    assert ("causal_lm" in able) == (new == "sampler: top"), "text policies have no vectors"
+    assert problems(tmp_path, old, new, policy="{use: mf, dim: 4}") == []
