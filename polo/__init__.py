@@ -36,6 +36,7 @@ _PUBLIC = {
     "Draw": "polo.scores",
     "Drawing": "polo.protocols",
     "Embeds": "polo.protocols",
+    "Encoder": "polo.protocols",
     "Evaluator": "polo.protocols",
     "Finding": "polo.protocols",
     "Fits": "polo.protocols",
@@ -45,6 +46,7 @@ _PUBLIC = {
     "Gift": "polo.protocols",
     "Giving": "polo.protocols",
     "Grouped": "polo.protocols",
+    "InForward": "polo.protocols",
     "InParts": "polo.protocols",
     "InputError": "polo.errors",
     "IntArray": "polo.data",
@@ -88,6 +90,7 @@ _PUBLIC = {
     "Totals": "polo.protocols",
     "Tracker": "polo.protocols",
     "Trouble": "polo.protocols",
+    "Vectors": "polo.protocols",
     "Writes": "polo.protocols",
     "draw_distinct": "polo.distinct",
     "hookimpl": "polo.plugin.hookspecs",
@@ -136,6 +139,7 @@ if TYPE_CHECKING:
     from polo.protocols import DeclaresUnit as DeclaresUnit
     from polo.protocols import Drawing as Drawing
     from polo.protocols import Embeds as Embeds
+    from polo.protocols import Encoder as Encoder
     from polo.protocols import Evaluator as Evaluator
     from polo.protocols import Finding as Finding
     from polo.protocols import Fits as Fits
@@ -144,6 +148,7 @@ if TYPE_CHECKING:
     from polo.protocols import Gift as Gift
     from polo.protocols import Giving as Giving
     from polo.protocols import Grouped as Grouped
+    from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
     from polo.protocols import Loss as Loss
@@ -171,6 +176,7 @@ if TYPE_CHECKING:
     from polo.protocols import Totals as Totals
     from polo.protocols import Tracker as Tracker
     from polo.protocols import Trouble as Trouble
+    from polo.protocols import Vectors as Vectors
     from polo.protocols import Writes as Writes
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of

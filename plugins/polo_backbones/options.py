@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from polo import InputError
+from polo import InputError, Ref
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemOptions:
+    """Where vectors of items come from: learnt by number, given by an encoder, or both."""
+
+    #: gives a vector for each item; without one, vectors are learnt by item number alone
+    encoder: Ref["encoder"] | None = None
+    #: the encoder's vectors are where training starts (``start``), stay as they are (``frozen``), or are mapped to
+    #: ``dim`` numbers by a learnt linear layer (``adapter``)
+    as_: Literal["start", "frozen", "adapter"] = "adapter"
+    #: add a learnt vector of each item's own to the encoder's
+    ids: bool = False
+    #: ``init``: the encoder's vectors are multiplied by one number so that they are as large as learnt ones start;
+    #: ``given``: they stay
+    scale: Literal["init", "given"] = "init"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +38,8 @@ class VectorOptions:
     tau: Annotated[float, Gt(0)] = 1.0
     #: standard deviation of the normal distribution that vectors start from
     init: Annotated[float, Gt(0)] = 0.1
+    #: where vectors of items come from
+    items: ItemOptions = field(default_factory=ItemOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from polo import PAD, Context, FloatArray, InputError, IntArray, Ragged, Rows, Splits, Top
+from polo_backbones.items import Encoded, given_items
 from polo_backbones.options import VectorOptions
+from polo_backbones.product import listed_products
 
 #: a list of a row with at least this share of the catalogue is looked up in the product with all items
 _WIDE = 8
@@ -32,11 +34,17 @@ class VectorNet(nn.Module):
 
     Args:
         options: how two vectors make a score.
+
+    Attributes:
+        item: the table of item vectors; looked up by number, or whole as ``item.weight``.
+        tau: what scores are divided by.
     """
+
+    item: nn.Embedding | Encoded
 
     def __init__(self, options: VectorOptions) -> None:
         super().__init__()
-        self._cosine, self._tau = options.score == "cosine", options.tau
+        self._cosine, self.tau = options.score == "cosine", options.tau
 
     def of_rows(self, batch: dict[str, Tensor]) -> Float[Tensor, "b d"]:
         """A vector for each row."""
@@ -52,18 +60,22 @@ class VectorNet(nn.Module):
 
     def rows(self, vectors: Tensor) -> Tensor:
         """Vectors of rows as they enter the product: length and temperature are in them."""
-        return self.items(vectors) / self._tau
+        return self.items(vectors) / self.tau
 
     def items(self, vectors: Tensor) -> Tensor:
         """Vectors of items as they enter the product."""
         return nn.functional.normalize(vectors, dim=-1, eps=1e-12) if self._cosine else vectors
 
     def forward(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        """Scores; one form or the other by shape alone, the same to within rounding."""
-        wide = items.shape[1] * _WIDE >= self.catalogue
-        row, item = self.both(batch, None if wide else items)
+        """Scores; one form or another by shape alone, the same to within rounding."""
+        if items.numel() < self.catalogue:
+            row, item = self.both(batch, items)
+            return torch.einsum("bd,bnd->bn", self.rows(row), self.items(item))
+        row, item = self.both(batch, None)
         row, item = self.rows(row), self.items(item)
-        return (row @ item.T).gather(1, items) if wide else torch.einsum("bd,bnd->bn", row, item)
+        if items.shape[1] * _WIDE >= self.catalogue:
+            return (row @ item.T).gather(1, items)
+        return listed_products(row, item, items)
 
     @property
     def catalogue(self) -> int:
@@ -74,7 +86,8 @@ class VectorNet(nn.Module):
 class VectorPolicy:
     """``score(row, item) = <u, v> / tau`` of a vector of the row and one of the item, or of both at length 1.
 
-    Follows :class:`polo.Policy`, :class:`polo.Embeds`, :class:`polo.TopItems` and :class:`polo.ScoresMany`.
+    Follows :class:`polo.Policy`, :class:`polo.Embeds`, :class:`polo.TopItems`, :class:`polo.ScoresMany` and, for the
+    vectors of an encoder, :class:`polo.Based`.
 
     Attributes:
         module: what is trained; may be replaced by a wrapped one.
@@ -88,7 +101,8 @@ class VectorPolicy:
     def __init__(self, name: str, options: VectorOptions, context: Context) -> None:
         self.name, self.options, self.device = name, options, torch.device(context.device)
         self.splits = splits_of(name, context)
-        self.net = self.network(self.splits, torch.Generator().manual_seed(_seed(context, name))).to(self.device)
+        self._given = given_items(options.items, self.splits, context)
+        self.net = self._made(torch.Generator().manual_seed(_seed(context, name))).to(self.device)
         self.module: nn.Module = self.net
         cold = len(self.splits.items) - len(np.unique(self.splits.train.target))
         if cold:
@@ -96,6 +110,16 @@ class VectorPolicy:
                 f"{name}: {cold:,} of {len(self.splits.items):,} items are the target of no training row; "
                 "as a candidate each is scored by the vector that it started from, but for what it is as a negative"
             )
+
+    def _made(self, generator: torch.Generator) -> VectorNet:
+        """The network, with the encoder's vectors of items in the place of its table if there is an encoder."""
+        net = self.network(self.splits, generator)
+        if self._given is not None and isinstance(net.item, nn.Embedding):
+            net.item, net.tau = (
+                Encoded(self._given, self.options, net.item, generator),
+                net.tau * self._given.temperature,
+            )
+        return net
 
     def network(self, splits: Splits, generator: torch.Generator) -> VectorNet:
         """The network, its weights drawn from ``generator``."""
@@ -158,7 +182,16 @@ class VectorPolicy:
     def facts(self) -> dict[str, object]:
         """What weights belong to: a network of these options and sizes."""
         shapes = {name: list(p.shape) for name, p in self.net.state_dict().items()}
-        return {"policy": self.name, "options": asdict(self.options), "shapes": shapes}
+        return {"policy": self.name, "options": asdict(self.options), "shapes": shapes, "items": self.base_hash()}
+
+    def base_hash(self) -> str:
+        """sha256 of the encoder's vectors; empty without an encoder."""
+        return "" if self._given is None else self._given.digest
+
+    def keep_base(self, folder: Path) -> None:
+        """The encoder's vectors, so that the run needs neither the encoder nor its files again."""
+        if self._given is not None:
+            self._given.keep(folder)
 
     def fingerprint(self) -> str:
         """Hash of the options, the sizes and the data, whose training rows decide what is read of a row."""

@@ -62,7 +62,7 @@ def polo_optimisers() -> Sequence[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def polo_item_encoders() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Item vectors and their transforms."""
+    """Item vectors and their transforms. :class:`polo.protocols.Encoder`."""
 
 
 @hookspec

@@ -13,6 +13,9 @@ from polo.protocols.auditing import OfLists as OfLists
 from polo.protocols.base import Base as Base
 from polo.protocols.base import NamedBase as NamedBase
 from polo.protocols.data import DataSource as DataSource
+from polo.protocols.encoding import Encoder as Encoder
+from polo.protocols.encoding import InForward as InForward
+from polo.protocols.encoding import Vectors as Vectors
 from polo.protocols.evaluation import Applies as Applies
 from polo.protocols.evaluation import Baseline as Baseline
 from polo.protocols.evaluation import Evaluator as Evaluator

@@ -104,10 +104,13 @@ def advice_of(policy: object, trouble: Trouble) -> str:
 
 @runtime_checkable
 class Based(Protocol):
-    """A policy whose frozen part is a model on disk."""
+    """A policy whose frozen part is a model on disk, or vectors that were made of something else."""
 
     def base_hash(self) -> str:
-        """sha256 of the bytes of the base: weights, config, tokenizer. The same wherever the base lies."""
+        """sha256 of the bytes of the base: weights, config, tokenizer. The same wherever the base lies.
+
+        Empty where there is none, with the options at hand.
+        """
 
     def keep_base(self, folder: Path) -> None:
         """The run keeps its base in ``folder``: what ``save`` writes names the base there, relative to itself.

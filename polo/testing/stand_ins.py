@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from polo.context import Context
-from polo.data import PAD, IntArray, Rows, Splits
+from polo.data import PAD, FloatArray, IntArray, ItemTable, Rows, Splits
 from polo.plugin.component import Component
 from polo.plugin.record import PluginRecord
 from polo.testing.world import small_splits
@@ -89,6 +89,20 @@ class StandInLoss:
         margin = torch.where(keep, ratio[:, :1] - torch.where(keep, ratio[:, 1:], 0.0), 0.0)
         pairs = torch.where(keep, torch.nn.functional.softplus(-beta * margin), 0.0)
         return pairs.sum(-1) / keep.sum(-1).clamp(min=1)
+
+
+class StandInEncoder:
+    """Four figures of each item's number."""
+
+    def __init__(self, options: None, context: Context) -> None: ...
+
+    def vectors(self, items: ItemTable, splits: Splits) -> FloatArray:
+        number = np.arange(len(items), dtype=np.float64)[:, None]
+        found: FloatArray = np.sin(number * np.arange(1, 5))
+        return found
+
+    def fingerprint(self) -> str:
+        return NAME
 
 
 class StandInPolicy:
@@ -172,6 +186,7 @@ RECORD: Final = PluginRecord(
             "sampler": StandInSampler,
             "beta": StandInBeta,
             "loss": StandInLoss,
+            "encoder": StandInEncoder,
         }.items()
     ),
 )

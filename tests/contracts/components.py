@@ -1,10 +1,10 @@
-"""The losses, betas and samplers that polo ships, by name, and how one is built."""
+"""The losses, betas, samplers and encoders that polo ships, by name, and how one is built."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -14,7 +14,8 @@ from polo.testing import Case, context, small_splits
 from polo.testing.losses import gradient
 from tests.repository.sources import PLUGINS
 
-HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers"}
+HOOKS = {"loss": "polo_loss_heads", "beta": "polo_beta_schedules", "sampler": "polo_negative_samplers",
+         "encoder": "polo_item_encoders"}  # fmt: skip
 
 
 def declared(kind: str) -> dict[str, Component]:
@@ -24,8 +25,8 @@ def declared(kind: str) -> dict[str, Component]:
     return {c.name: c for c in found}
 
 
-LOSSES, BETAS, SAMPLERS = (declared(kind) for kind in ("loss", "beta", "sampler"))
-ALL: Mapping[str, Mapping[str, Component]] = {"loss": LOSSES, "beta": BETAS, "sampler": SAMPLERS}
+LOSSES, BETAS, SAMPLERS, ENCODERS = (declared(kind) for kind in ("loss", "beta", "sampler", "encoder"))
+ALL: Mapping[str, Mapping[str, Component]] = {"loss": LOSSES, "beta": BETAS, "sampler": SAMPLERS, "encoder": ENCODERS}
 
 
 def load(target: str) -> Any:
@@ -36,9 +37,14 @@ def load(target: str) -> Any:
 def make(kind: str, name: str, ctx: Context, **options: Any) -> Any:
     """A live component, built as the engine builds it."""
     component = ALL[kind][name]
-    ctx = replace(ctx, build=lambda choice: make(choice.kind, choice.name, ctx, **(choice.options or {})))
+    ctx = replace(ctx, build=lambda choice: make(choice.kind, choice.name, ctx, **_told(choice.options)))
     made = None if component.options is None else load(component.options)(**options)
     return load(component.build)(made, ctx)
+
+
+def _told(options: Any) -> dict[str, Any]:
+    """Options of a choice by name: tests give a mapping, defaults of options hold a dataclass."""
+    return {f.name: getattr(options, f.name) for f in fields(options)} if is_dataclass(options) else options or {}
 
 
 def head(name: str, **options: Any) -> Any:

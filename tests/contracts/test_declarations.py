@@ -21,9 +21,10 @@ EVERY = [(kind, name) for kind, found in ALL.items() for name in found]
 def test_listing_and_validating_options_load_no_torch_and_no_numpy() -> None:
     code = (
         "import sys, importlib\n"
-        "import polo_preference, polo_dynamicpo, polo_lpo, polo_drrl, polo_backbones\n"
-        "for plugin in (polo_preference, polo_dynamicpo, polo_lpo, polo_drrl, polo_backbones):\n"
-        "    hooks = ('polo_loss_heads', 'polo_beta_schedules', 'polo_negative_samplers', 'polo_policies')\n"
+        "import polo_preference, polo_dynamicpo, polo_lpo, polo_drrl, polo_backbones, polo_tfllmer\n"
+        "for plugin in (polo_preference, polo_dynamicpo, polo_lpo, polo_drrl, polo_backbones, polo_tfllmer):\n"
+        "    hooks = ('polo_loss_heads', 'polo_beta_schedules', 'polo_negative_samplers', 'polo_policies',\n"
+        "             'polo_item_encoders')\n"
         "    for name in hooks:\n"
         "        for c in getattr(plugin, name, list)():\n"
         "            if c.options:\n"
