@@ -152,9 +152,6 @@ class StandInPolicy:
     def start_stage(self, name: str) -> None:
         """Nothing to do."""
 
-    def extra_loss(self) -> None:
-        return None
-
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
 

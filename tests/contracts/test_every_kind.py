@@ -31,6 +31,7 @@ APART = {
     ("data", "rows"): "needs files: below",
     ("encoder", "file"): "needs a file: test_encoders.py",
     ("encoder", "text_encoder"): "needs a model: tests/polo_tfllmer",
+    ("data", "sequences"): "needs files: tests/polo_datasets/test_sequences.py",
     ("scorer", "vllm"): "needs vLLM: session vllm",
 }
 #: real data
