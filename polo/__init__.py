@@ -38,6 +38,7 @@ _PUBLIC = {
     "Embeds": "polo.protocols",
     "Encoder": "polo.protocols",
     "Evaluator": "polo.protocols",
+    "ExtraLoss": "polo.protocols",
     "Finding": "polo.protocols",
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
@@ -142,6 +143,7 @@ if TYPE_CHECKING:
     from polo.protocols import Embeds as Embeds
     from polo.protocols import Encoder as Encoder
     from polo.protocols import Evaluator as Evaluator
+    from polo.protocols import ExtraLoss as ExtraLoss
     from polo.protocols import Finding as Finding
     from polo.protocols import Fits as Fits
     from polo.protocols import Foresees as Foresees

@@ -122,6 +122,7 @@ def described(rows: Rows | None = None, splits: Splits = SPLITS, **changes: Any)
 
 def test_a_protocol_is_plain_data_that_says_how_ties_count() -> None:
     assert json.loads(json.dumps(described())) == described()
+    assert len(described()["lists"]) == len(protocol_hash(described())) == 16
     assert described() | {"fingerprint": "f", "lists": ""} == {
         "data": "toy", "form": "made", "fingerprint": "f", "split": "test", "rows": 24, "rows_in_split": 24,
         "subsample_seed": None, "history": 3, "n": 10, "negatives": "uniform", "seed": 0, "lists": "",

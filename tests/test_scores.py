@@ -24,6 +24,13 @@ def test_law_a_log_ratio_is_the_exact_difference_of_what_was_scored(seed: int, d
     assert torch.equal(Scores.of(policy).log_ratio, scores.wide)
 
 
+def test_scores_that_are_given_items_keep_them_and_count_columns_where_none_are() -> None:
+    policy = torch.zeros(2, 3)
+    given_ = torch.tensor([[4, 2, 9], [7, 7, 0]])
+    assert torch.equal(Scores.of(policy, items=given_).items, given_)
+    assert Scores.of(policy).items.tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
 @pytest.mark.parametrize("with_q", [False, True])
 def test_scores_of_a_draw_have_the_target_first_and_then_what_was_drawn(with_q: bool) -> None:
     rows = small_splits().train[:5]

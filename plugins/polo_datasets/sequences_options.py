@@ -25,8 +25,9 @@ class SequencesOptions:
     sequences: str = "sequences.jsonl.gz"
     #: item table
     items: str = "items.csv.gz"
-    #: item table: columns with the item and its title; an item with an empty title is called by its id
+    #: item table: column with the item
     id_column: str = "item"
+    #: item table: column with its title; an item with an empty title is called by its id
     title_column: str = "title"
     #: item table: further columns that are kept as facts, such as genres
     facts: tuple[str, ...] = ()

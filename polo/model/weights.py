@@ -83,5 +83,5 @@ def digest(weights: Weights) -> str:
     for name in sorted(weights):
         value = whole(weights[name].detach()).cpu().contiguous()
         sha.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-        sha.update(value.view(torch.uint8).numpy().tobytes() if value.numel() else b"")
+        sha.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()

@@ -20,6 +20,7 @@ from polo.model.sharding import unsharded
 from polo.protocols import Policy, Reports
 from polo.recipe.model import Recipe, Resolved
 from polo.run.prepare import Prepared
+from polo.store.cost import Ledger
 from polo.store.files import write_json
 from polo.store.runfolder import RunFolder
 
@@ -36,7 +37,13 @@ def protocol_of(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
 
 
 def assess(
-    resolved: Resolved, ready: Prepared, policy: Policy, folder: RunFolder, accelerator: Accelerator, console: Console
+    resolved: Resolved,
+    ready: Prepared,
+    policy: Policy,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    console: Console,
+    ledger: Ledger,
 ) -> dict[str, Any]:
     """Baselines and the policy after each stage, on the same rows; writes ``eval/`` and ``results.json``."""
     recipe = resolved.recipe
@@ -53,14 +60,16 @@ def assess(
     kind = kind_of(rows, evaluators, parts)
     systems: list[metrics.Outcome] = []
     for name, baseline in composer.baselines().items():
-        baseline.fit(ready.splits)
-        systems.append(kind.baseline(name, baseline))
+        with ledger.part(name, system=True):
+            baseline.fit(ready.splits)
+            systems.append(kind.baseline(name, baseline))
     reports: dict[str, Any] = {}
     for name in names:
         with unsharded(policy.module):
             policy.load(folder.stage(name) / "policy")
         called = metrics.MODEL if name == names[-1] else name
-        systems.append(kind.policy(name, called, policy, recipe.reference if name != recipe.reference else None))
+        with ledger.part(called, system=True):
+            systems.append(kind.policy(name, called, policy, recipe.reference if name != recipe.reference else None))
         if isinstance(scorer, Reports) and scorer.report:
             reports[called] = dict(scorer.report)
     values = {system.name: system.values(rows, evaluators) for system in systems}

@@ -23,6 +23,7 @@ from polo.protocols import Policy
 from polo.recipe.model import Resolved
 from polo.run.compose import Composer
 from polo.run.imports import Code
+from polo.store.cost import Ledger
 from polo.store.files import write_bytes, write_json
 from polo.store.provenance import base_of, versions
 from polo.store.runfolder import RunFolder, read_facts
@@ -35,7 +36,7 @@ _NOT_LEARNING = ("checkpoint", "tokens_per_pass")
 #: what says, shows, finds and files but decides no weight: an edit of these trains nothing again. (The recipe's model
 #: is among them because its values are in the fingerprint as they stand.)
 _WATCHING = (Console, Composer, Interrupt, Monitor, Plugins, Resolved, RunFolder, InputError, polo_policies,
-             step_metrics, interval, write_bytes, versions)  # fmt: skip
+             step_metrics, interval, write_bytes, versions, Ledger)  # fmt: skip
 #: kept in the run folder: stage -> its print
 KEPT = "fingerprints.json"
 

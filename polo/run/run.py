@@ -36,6 +36,7 @@ from polo.run.launch import peer_lost
 from polo.run.prepare import Prepared, for_policy, prepare
 from polo.run.stages import Stages
 from polo.store import provenance
+from polo.store.cost import Ledger
 from polo.store.files import cannot_write, write_bytes, write_json
 from polo.store.provenance import base_of, same_base
 from polo.store.runfolder import RunFolder
@@ -152,10 +153,14 @@ class Run:
 
     def execute(self) -> tuple[RunFolder, dict[str, Any]]:
         """Trains and evaluates; returns the run's folder and its results."""
-        ready = self.prepare(None if self._retrain else self._resumed)
-        policy, ready = self._policy(ready)
-        prints = self._prints(ready, policy)
+        ledger = Ledger(None, self._accelerator.num_processes)
+        with ledger.part("start"):
+            ready = self.prepare(None if self._retrain else self._resumed)
+            policy, ready = self._policy(ready)
+            prints = self._prints(ready, policy)
         folder = self._folder()
+        if self.is_main:
+            ledger = ledger.moved(folder.path)
         for line in plan.lines(self.recipe, ready, policy):
             self.console.say(line)
         hook = self._plugins.manager.hook
@@ -170,11 +175,12 @@ class Run:
                 stages = self._stages(folder, ready, policy, trackers)
                 if self._retrain:
                     stages.forget_changed(prints)
-                stages.train_all(prints)
+                stages.train_all(prints, ledger)
             finally:
                 for tracker in trackers:
                     tracker.close()
-            results = self._assess(folder, ready, policy)
+            with ledger.part("evaluation"):
+                results = self._assess(folder, ready, policy, ledger)
             if self.is_main:
                 hook.polo_evaluated(run=folder.path, results=results)
         except BaseException as caught:
@@ -273,8 +279,8 @@ class Run:
                 fix="start a new run, or give the same recipe and overrides; `init_from:` starts anew from weights",
             )
 
-    def _assess(self, folder: RunFolder, ready: Prepared, policy: Policy) -> dict[str, Any]:
-        return assess(self.resolved, ready, policy, folder, self._accelerator, self.console)
+    def _assess(self, folder: RunFolder, ready: Prepared, policy: Policy, ledger: Ledger) -> dict[str, Any]:
+        return assess(self.resolved, ready, policy, folder, self._accelerator, self.console, ledger)
 
     def evaluate_again(self, folder: RunFolder) -> dict[str, Any]:
         """``polo eval``: the systems of a finished run under this (perhaps changed) evaluation."""
@@ -282,7 +288,7 @@ class Run:
             folder.intact(folder.stage(name))
         policy, ready = self._policy(self.prepare(folder))
         same_base(folder.path, policy)
-        return self._assess(folder, ready, policy)
+        return self._assess(folder, ready, policy, Ledger(None))
 
     @contextlib.contextmanager
     def _main_first(self) -> Iterator[None]:

@@ -24,7 +24,8 @@ from polo.recipe.model import Resolved
 from polo.run.compose import cache_dir
 from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
-from polo.store.files import ABANDONED, damage, sweep, whole_folder
+from polo.store.cost import COST, Ledger, read_stage_cost
+from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_json
 from polo.store.provenance import base_of
 from polo.store.runfolder import RunFolder
 from polo.train.checkpoint import of_stage
@@ -85,8 +86,8 @@ class Stages:
             restore(self.policy.module, weights["base"])
         return weights
 
-    def train_all(self, prints: Mapping[str, Print]) -> None:
-        """Trains stage after stage; each is taken from the run, from the cache, or trained."""
+    def train_all(self, prints: Mapping[str, Print], ledger: Ledger) -> None:
+        """Trains stage after stage; each is taken from the run, from the cache, or trained. Costs go to the ledger."""
         reference = self.resolved.recipe.reference
         weights = self._given()
         previous = "base"
@@ -95,9 +96,12 @@ class Stages:
             frozen = weights.get(reference) if objective.needs("reference") else None
             if self.accelerator.is_main_process:
                 keep_print(self.folder.path, name, prints[name])
-            if not self._taken(name, prints[name].fingerprint):
-                self._train(name, objective, frozen, previous == reference)
-                self._keep(name, prints[name].fingerprint)
+            if self._taken(name, prints[name].fingerprint):
+                ledger.taken(name, read_stage_cost(self.folder.stage(name)))
+            else:
+                with ledger.part(name, fingerprint=prints[name].fingerprint):
+                    self._train(name, objective, frozen, previous == reference, ledger)
+                self._keep(name, prints[name].fingerprint, ledger)
             if reference == name:
                 weights[name] = snapshot(self.policy.module)
             previous = name
@@ -126,23 +130,26 @@ class Stages:
                 return True
         return False
 
-    def _keep(self, name: str, fingerprint: str) -> None:
+    def _keep(self, name: str, fingerprint: str, ledger: Ledger) -> None:
         with unsharded(self.policy.module):
             if self.accelerator.is_main_process:
-                self._write(name, cache_dir() / "stages" / fingerprint)
+                self._write(name, cache_dir() / "stages" / fingerprint, ledger)
         self.accelerator.wait_for_everyone()
 
-    def _write(self, name: str, cached: Path) -> None:
+    def _write(self, name: str, cached: Path, ledger: Ledger) -> None:
         with whole_folder(self.folder.stage(name)) as temporary:
             (temporary / "policy").mkdir()
             self.policy.save(temporary / "policy")
+            write_json(temporary / COST, ledger.stage(name))
         if damage(cached) is None:
             return  # a run beside this one was first; others may be reading it
         sweep(cached.parent, ABANDONED)
         with whole_folder(cached, manifest=False) as temporary:  # saved for a run, it names the base of any run
             shutil.copytree(self.folder.stage(name), temporary, dirs_exist_ok=True)
 
-    def _train(self, name: str, objective: Objective, frozen: Weights | None, starts_at_reference: bool) -> None:
+    def _train(
+        self, name: str, objective: Objective, frozen: Weights | None, starts_at_reference: bool, ledger: Ledger
+    ) -> None:
         stage = self.resolved.recipe.stages[name]
         precision = str(self.accelerator.mixed_precision)
         code = scoring_code(self.ready.composer, self.resolved.recipe.policy, Reference.__module__)
@@ -162,6 +169,8 @@ class Stages:
             self.folder.log(line)
             for tracker in self.trackers:
                 tracker.log(line)
+            if "valid/hit_ratio@1" in line:
+                ledger.tick()
             hook.polo_step_ended(stage=name, step=line["step"], metrics=line)
 
         def rewind(stage_name: str, step: int) -> None:

@@ -78,11 +78,8 @@ def cannot_write(path: Path, error: Exception) -> PoloError:
 
 def sha256(path: Path) -> str:
     """Hex sha256 of a file's content."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

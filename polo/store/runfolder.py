@@ -26,7 +26,7 @@ class RunFolder:
 
     Layout: ``recipe.yaml`` as given, ``resolved.yaml``, ``provenance.json``, ``metrics.jsonl``, ``checkpoints/``,
     ``fingerprints.json`` (what each stage is made from), ``stages/NAME/`` (weights at its end), ``base/`` (a base that
-    was made), ``final/``, ``eval/``, ``results.json``.
+    was made), ``final/``, ``eval/``, ``cost.json`` (what each part cost), ``results.json``.
     """
 
     def __init__(self, path: Path) -> None:

@@ -9,25 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 
 from polo.console import Console
-from polo.data import IntArray, Rows
+from polo.data import Rows
 from polo.errors import InputError, PoloError
 from polo.evaluate.significance import interval
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Optimiser, Policy, Refresh, SharesForwards, advice_of
-from polo.randomness import seed_of
+from polo.protocols import AtZero, Optimiser, Policy, Refresh, advice_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
 from polo.train.interrupt import Interrupt, Interrupted
 from polo.train.monitor import Monitor
 from polo.train.objective import Objective
 from polo.train.optimisers import grouped
+from polo.train.order import Order
 from polo.train.schedule import learning_rate, steps_of, validation_steps
 from polo.train.step import Stepper
 from polo.train.step_metrics import step_metrics
@@ -85,10 +84,11 @@ def train(job: Job) -> None:
     parameters = list(trainable(policy.module).values())
     optimizer = job.optimiser(grouped(policy, trainable(policy.module), stage.weight_decay))
     stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
+    order = Order(job.rows, stage.batch, policy, (job.seed, job.name))
     monitor = Monitor(policy, job.objective, stepper, job.validation, job.remedies)
     components = [*job.objective.components, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
-    measured = validation_steps(stage, total, _per_epoch(job))
+    measured = validation_steps(stage, total, order.steps)
     progress = checkpoint.Progress()
     found = checkpoint.newest(job.checkpoints, job.name, job.console.say)
     if found is not None:
@@ -97,7 +97,7 @@ def train(job: Job) -> None:
     job.rewind(job.name, progress.step if found is not None else -1)
     if progress.step == 0:
         if job.starts_at_reference:
-            _check_start(job, stepper)
+            _check_start(job, stepper, order.batch(0)[0][:8])
         _validate(job, monitor, progress, total)
     policy.module.train()
     with Interrupt() as interrupt:
@@ -105,8 +105,8 @@ def train(job: Job) -> None:
             if _out_of_patience(job, progress):
                 break
             began = time.monotonic()
-            batch, epoch = _batch(job, step)
-            if step % _per_epoch(job) == 0 and isinstance(job.objective.sampler, Refresh):
+            batch, epoch = order.batch(step)
+            if step % order.steps == 0 and isinstance(job.objective.sampler, Refresh):
                 job.objective.sampler.refresh(epoch, job.rows, stepper.peek)
             rate = learning_rate(stage, step, total)
             for group in optimizer.param_groups:
@@ -115,7 +115,7 @@ def train(job: Job) -> None:
             norm = clip(parameters, stage.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            metrics = step_metrics(judged, accelerator)
+            metrics = step_metrics(judged, accelerator, stepper.extra)
             metrics |= {"grad_norm": norm, "learning_rate": rate, "seconds": time.monotonic() - began}
             job.log({"stage": job.name, "step": step, "epoch": step * stage.batch / len(job.rows), **metrics})
             job.console.note(f"loss {metrics['loss']:.3f}")
@@ -145,32 +145,6 @@ def train(job: Job) -> None:
         job.console.say(f"{job.name}: hands on {whose} (validation HR@1 {progress.best_value:.3f})")
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
-
-
-def _per_epoch(job: Job) -> int:
-    return math.ceil(len(job.rows) / job.stage.batch)
-
-
-def _batch(job: Job, step: int) -> tuple[Rows, int]:
-    """The rows of a step: epochs are permutations by (seed, stage, epoch), cut into batches."""
-    epoch, place = divmod(step, _per_epoch(job))
-    rng = np.random.default_rng(seed_of(job.seed, job.name, "order", epoch))
-    policy, rows = job.policy, job.rows
-    order = shuffled(policy.shared(rows), rng) if isinstance(policy, SharesForwards) else rng.permutation(len(rows))
-    return rows[order[place * job.stage.batch : (place + 1) * job.stage.batch]], epoch
-
-
-def shuffled(groups: IntArray, rng: np.random.Generator) -> IntArray:
-    """A permutation of ``[N]`` rows in which those of a group stay together, in their order.
-
-    Example:
-        >>> import numpy as np
-        >>> shuffled(np.array([7, 8, 7, 8, 9]), np.random.default_rng(0)).tolist()
-        [1, 3, 4, 0, 2]
-    """
-    found, number = np.unique(groups, return_inverse=True)
-    order: IntArray = np.argsort(rng.permutation(len(found))[number], kind="stable")
-    return order
 
 
 def _check_validation(job: Job) -> None:
@@ -257,12 +231,11 @@ def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: 
         progress.best = snapshot(job.policy.module)
 
 
-def _check_start(job: Job, stepper: Stepper) -> None:
+def _check_start(job: Job, stepper: Stepper, rows: Rows) -> None:
     """Policy and reference are the same weights: scores must agree, and the loss must be what the head declares."""
     reference = job.objective.reference
     if reference is None:
         return
-    rows = _batch(job, 0)[0][:8]
     draw = stepper.draw(rows, 0)
     items = torch.cat([torch.from_numpy(rows.target)[:, None], draw.items.cpu()], dim=1).to(job.accelerator.device)
     ref = reference.score(rows, items)

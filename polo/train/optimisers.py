@@ -23,7 +23,8 @@ class AdamW:
         self._options = options
 
     def __call__(self, groups: Groups) -> torch.optim.Optimizer:
-        return torch.optim.AdamW([dict(one) for one in groups], betas=self._options.betas, eps=self._options.eps)
+        o = self._options
+        return torch.optim.AdamW([dict(one) for one in groups], betas=o.betas, eps=o.eps, fused=_fused(groups))
 
 
 class Adam:
@@ -33,7 +34,19 @@ class Adam:
         self._options = options
 
     def __call__(self, groups: Groups) -> torch.optim.Optimizer:
-        return torch.optim.Adam([dict(one) for one in groups], betas=self._options.betas, eps=self._options.eps)
+        o = self._options
+        return torch.optim.Adam([dict(one) for one in groups], betas=o.betas, eps=o.eps, fused=_fused(groups))
+
+
+def _fused(groups: Groups) -> bool | None:
+    """Whether all numbers of a weight are moved in one walk through memory, where torch would not choose to.
+
+    On a CPU, a step of large tables costs what walking through them costs. ``None`` leaves it to torch: elsewhere, and
+    where weights are sharded.
+    """
+    weights = [weight for group in groups for weight in group["params"]]
+    plain = all(type(w) is nn.Parameter and w.device.type == "cpu" and w.is_floating_point() for w in weights)
+    return True if plain else None
 
 
 class Sgd:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from polo.model.weights import restore, snapshot, trainable
+from polo.model.weights import digest, restore, snapshot, trainable
 
 
 class Outer(nn.Module):
@@ -30,3 +30,11 @@ def test_law_restoring_a_snapshot_gives_back_the_weights_of_its_time() -> None:
     assert torch.equal(kept["module.weight"], before)
     restore(made, kept)
     assert torch.equal(made.module.weight, before)
+
+
+def test_weights_have_a_digest_whatever_their_shape_and_it_tells_shapes_and_types_apart() -> None:
+    """A number alone (a temperature), nothing at all, and the same four bytes in three forms."""
+    forms = [torch.tensor(0.0), torch.zeros(1), torch.zeros(2, 0), torch.zeros(0, 2), torch.zeros(1, dtype=torch.int32)]
+    found = {digest({"w": value}) for value in forms}
+    assert len(found) == len(forms)
+    assert digest({"w": torch.tensor(1.0)}) != digest({"w": torch.tensor(0.0)})

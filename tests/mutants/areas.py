@@ -52,6 +52,7 @@ AREAS = {
     "passes": Area(
         ["polo/model/passes.py", "polo/model/scoring.py", "polo/train/step.py", "polo/scores.py"],
         [
+            "tests/test_scores.py",
             "tests/train/test_step.py",
             "tests/train/test_judging.py",
             "tests/train/test_processes.py",

@@ -31,7 +31,9 @@ WITHOUT_EFFECT = frozenset({"strict", "frozen", "kw_only", "repr", "copy", "non_
 #: how much is computed at a time, which is memory and no result
 AT_A_TIME = frozenset({"_ENTRIES", "ENTRIES", "_CHUNK", "CHUNK", "_BLOCK", "at_first"})
 #: methods whose first argument is an axis; axes -1 and 1 of a matrix are one
-OF_AXES = frozenset({"sum", "any", "all", "mean", "amax", "argsort", "cumsum", "logsumexp", "log_softmax", "softmax"})
+OF_AXES = frozenset(
+    {"sum", "any", "all", "mean", "amax", "amin", "argsort", "cumsum", "logsumexp", "log_softmax", "softmax"}
+)
 _PASSED_OVER = (cst.Annotation, cst.Decorator, cst.Raise, cst.Import, cst.ImportFrom, cst.FormattedString)
 
 

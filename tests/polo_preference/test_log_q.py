@@ -12,6 +12,7 @@ from polo import RowRandom
 from polo.testing import context, small_splits
 from polo.testing.samplers import peek
 from polo_preference.samplers.pool import forbidden
+from polo_preference.samplers.weighted import log_q
 from tests.contracts.components import SAMPLER_CASES, SAMPLERS, load, make
 
 EPOCHS = 600
@@ -75,3 +76,9 @@ def test_law_importance_weighted_counts_are_unbiased(
     assert np.abs(error[enough]).max() < 5, f"items counted wrongly: {error[enough].round(1)}"
     mean = total.sum(axis=1)
     assert abs(mean.sum()) < 5 * np.sqrt((mean**2).sum()) + 1e-5 * possible.sum(), "the number of items is biased"
+
+
+def test_a_row_that_can_draw_one_item_counts_it_once() -> None:
+    """n = 1 of 1: 1 / (1 q) = 1, so log q = 0; a second column was not drawn."""
+    found = log_q(np.array([[3.0, 1.0]]), np.array([[True, False]]), np.array([3.0]), np.array([1]))
+    assert found[0, 0] == 0.0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.repository.sources import PLUGINS, ROOT
 
@@ -35,3 +37,25 @@ def test_the_wheel_takes_whatever_lies_in_plugins() -> None:
 def test_every_folder_of_plugins_is_a_package() -> None:
     folders = {path.name for path in (ROOT / "plugins").iterdir() if any(path.rglob("*.py"))}
     assert folders == set(PLUGINS)
+
+
+def test_authors_of_plugins_get_the_types_of_polo() -> None:
+    """PEP 561: without the marker a type checker takes every name of an installed polo for Any."""
+    assert (ROOT / "polo" / "py.typed").is_file()
+    assert "Typing :: Typed" in SETTINGS["project"]["classifiers"]
+
+
+def test_the_citation_names_the_version_that_is_built() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == SETTINGS["project"]["version"]
+    assert cited["license"] == SETTINGS["project"]["license"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda path: path.name)
+def test_the_forms_and_workflows_are_yaml_and_run_sessions_that_exist(path: Path) -> None:
+    read = yaml.safe_load(path.read_text("utf-8"))
+    sessions = re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
+    for job in read.get("jobs", {}).values():
+        assert set(job["strategy"]["matrix"]["session"]) <= set(sessions)
+    if "jobs" not in read:
+        assert {"name", "description", "body"} <= set(read)

@@ -100,6 +100,11 @@ def test_law_what_is_written_as_json_is_read_back(tmp_path: Path, value: object)
     assert "\\u" not in text
 
 
+def test_json_is_written_for_people_with_two_spaces(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [1]})
+    assert (tmp_path / "x.json").read_text("utf-8") == '{\n  "a": [\n    1\n  ]\n}\n'
+
+
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20])
 def test_law_the_hash_of_a_file_is_that_of_all_its_bytes(tmp_path: Path, size: int) -> None:
     data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)

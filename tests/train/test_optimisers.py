@@ -133,3 +133,23 @@ def test_groups_that_cannot_be_are_refused_with_their_names(groups: list[ParamGr
     policy.groups = groups
     with pytest.raises(PoloError, match=message):
         grouped(policy, trainable(policy.module), 0.0)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam"])
+def test_one_walk_through_memory_moves_weights_as_many_do(name: str) -> None:
+    """Ours against torch's own loop over operations, float32, with weight decay; sharded weights are left to torch."""
+    generator = torch.Generator().manual_seed(0)
+    start, gradients = torch.randn(50, 8, generator=generator), torch.randn(9, 50, 8, generator=generator)
+
+    def run(make: Any) -> torch.Tensor:
+        weight = nn.Parameter(start.clone())
+        optimiser = make([{"params": [weight], "lr": 0.01, "weight_decay": 0.1}])
+        for gradient in gradients:
+            weight.grad = gradient.clone()
+            optimiser.step()
+        return weight.detach()
+
+    plain = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name]
+    options = {"adamw": ((0.9, 0.999), 1e-8), "adam": ((0.8, 0.95), 1e-6)}[name]
+    expected = run(lambda groups: plain(groups, betas=options[0], eps=options[1], foreach=False, fused=False))
+    torch.testing.assert_close(run(ALL[name]), expected)
