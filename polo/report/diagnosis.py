@@ -117,8 +117,9 @@ def page(title: str, rungs: Sequence[Diagnosed], command: str) -> str:
     templates = Environment(loader=PackageLoader("polo.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     stages = list(dict.fromkeys(stage for one in rungs for stage in one.losses))
     curves = [
-        lines(f"{stage}: training loss", {r.name: thinned(r.losses.get(stage, ()), _POINTS) for r in rungs}, "step")
+        lines(f"{stage}: training loss, {what}", {one.name: _curve(one, stage, part) for one in rungs}, "step")
         for stage in stages
+        for what, part in (("from the start", 0.0), ("without the first fifth", 0.2))
     ]
     return templates.get_template("diagnosis.html").render(
         title=title,
@@ -128,6 +129,12 @@ def page(title: str, rungs: Sequence[Diagnosed], command: str) -> str:
         changes=[(one.name, one.run, " ".join(one.changes)) for one in rungs],
         command=command,
     )
+
+
+def _curve(rung: Diagnosed, stage: str, leave: float) -> Curve:
+    """Means of neighbouring losses, without the first share of the steps."""
+    points = rung.losses.get(stage, ())
+    return thinned(points[int(leave * len(points)) :], _POINTS)
 
 
 def _spectra(rungs: Sequence[Diagnosed]) -> list[str]:

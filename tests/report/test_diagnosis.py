@@ -44,8 +44,8 @@ def test_the_page_is_whole_escaped_and_needs_no_network() -> None:
     text = page("<i>toy</i>", [rung(name) for name in names], "polo diagnose 'x & y'")
     tags = check(text).seen
     assert tags.count("main") == 1
-    assert tags.count("figure") == 5
-    assert tags.count("polyline") >= 4 * len(names)
+    assert tags.count("figure") == 6
+    assert tags.count("polyline") >= 5 * len(names)
     assert "<b>raw" not in text
     assert "&lt;b&gt;raw" in text
     assert "x &amp; y" in text
