@@ -90,6 +90,7 @@ class LSA:
         found = np.zeros((len(items), k))
         there = s[:k] > _NOTHING * s[0]
         found[:, : len(there)] = np.where(there, u[:, : len(there)] * s[: len(there)], 0.0)
+        found[np.diff(matrix.indptr) == 0] = 0.0  # but for rounding they are that already
         return same_signs(found)
 
     def fingerprint(self) -> str:

@@ -27,7 +27,7 @@ class Norm:
         >>> from polo.testing import context
         >>> norm = Norm(NormOptions(), context(build=lambda choice: None))
         >>> norm.forward(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist(), norm.temperature
-        ([[0.6000000238418579, 0.800000011920929], [0.0, 0.0]], 0.1)
+        ([[0.6000000238418579, 0.800000011920929], [0.0, 0.0]], 1.0)
     """
 
     def __init__(self, options: NormOptions, context: Context) -> None:

@@ -96,8 +96,9 @@ class NormOptions:
 
     #: where vectors come from
     from_: Ref["encoder"] = field(default_factory=_lsa)
-    #: scores are divided by it
-    temperature: Annotated[float, Gt(0)] = 0.1
+    #: scores are divided by it; about 1 where rows' vectors are as long as the root of their width (SASRec's, which end
+    #: in a layer norm), about 0.1 where they have length 1 too
+    temperature: Annotated[float, Gt(0)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

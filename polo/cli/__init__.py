@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "polo.cli.run:run",
     "eval": "polo.cli.eval:evaluate",
     "audit": "polo.cli.audit:audit",
+    "diagnose": "polo.cli.diagnose:diagnose",
     "compare": "polo.cli.compare:compare",
     "report": "polo.cli.report:report",
     "recommend": "polo.cli.recommend:recommend",

@@ -67,7 +67,7 @@ def look(vectors: FloatArray, sequences: Sequences, k: int = NEAREST) -> Geometr
 def nearest(directions: FloatArray, there: np.ndarray, k: int) -> tuple[IntArray, FloatArray]:
     """The k items of largest cosine for each item, itself and those without a length apart: ``[n, k]``, and cosines.
 
-    ``PAD`` where there is none. Equal cosines in the order of the items.
+    ``PAD`` where there is none.
     """
     n = len(directions)
     near, cosine = np.full((n, k), PAD, np.int64), np.zeros((n, k))
@@ -103,7 +103,8 @@ def taken_together(sequences: Sequences, n_items: int, k: int) -> IntArray:
 def _best(found: FloatArray, k: int, near: IntArray, value: FloatArray) -> None:
     """Writes the columns of the k largest finite entries of each line, and the entries."""
     k = min(k, found.shape[1])
-    order = np.argsort(-found, axis=1, kind="stable")[:, :k]
+    some = np.argpartition(-found, k - 1, axis=1)[:, :k]
+    order = np.take_along_axis(some, np.argsort(-np.take_along_axis(found, some, axis=1), axis=1), axis=1)
     best = np.take_along_axis(found, order, axis=1)
     near[:, :k] = np.where(np.isfinite(best), order, PAD)
     value[:, :k] = np.where(np.isfinite(best), best, 0.0)

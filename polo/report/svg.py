@@ -17,6 +17,8 @@ _WIDTH, _HEIGHT = 460.0, 240.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 14.0, 36.0
 #: dash patterns, so that lines are told apart without colour
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
+#: colours of the style sheet
+_COLOURS = 8
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -80,9 +82,9 @@ def _legend(names: Sequence[str], *, filled: bool) -> str:
     items = []
     for index, name in enumerate(names):
         mark = (
-            f'<rect class="fill{index}" y="1" width="12" height="8"/>'
+            f'<rect class="fill{index % _COLOURS}" y="1" width="12" height="8"/>'
             if filled
-            else f'<line class="line{index}" x2="18" y1="5" y2="5" stroke-dasharray="{_DASHES[index % 4]}"/>'
+            else f'<line class="line{index % _COLOURS}" x2="18" y1="5" y2="5" stroke-dasharray="{_DASHES[index % 4]}"/>'
         )
         key = f'<svg class="key" viewBox="0 0 18 10" aria-hidden="true">{mark}</svg>'
         items.append(f"<span>{key}{escape(name)}</span>")
@@ -112,7 +114,7 @@ def lines(
         body += f'<polygon class="band0" points="{corners}"/>'
     for index, points in enumerate(series.values()):
         path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in thinned(points))
-        body += f'<polyline class="line{index}" points="{path}" stroke-dasharray="{_DASHES[index % 4]}"/>'
+        body += f'<polyline class="line{index % _COLOURS}" points="{path}" stroke-dasharray="{_DASHES[index % 4]}"/>'
     said = "; ".join(f"{name} from {p[0][1]:.3g} to {p[-1][1]:.3g}" for name, p in series.items())
     return _figure(title, _svg(title, said, body + _axis(x_label)), _legend(list(series), filled=False))
 
@@ -130,7 +132,7 @@ def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]
             x0, x1 = frame.x(place + 0.1 + index * width), frame.x(place + 0.1 + (index + 1) * width)
             top, foot = frame.y(max(value, 0.0)), frame.y(min(value, 0.0))
             body += (
-                f'<rect class="fill{index}" x="{x0:.1f}" y="{top:.1f}" width="{max(x1 - x0 - 1, 0.5):.1f}" '
+                f'<rect class="fill{index % _COLOURS}" x="{x0:.1f}" y="{top:.1f}" width="{max(x1 - x0 - 1, 0.5):.1f}" '
                 f'height="{max(foot - top, 0.0):.1f}"/>'
             )
     every = math.ceil(len(labels) * max(len(label) for label in labels) / 52)

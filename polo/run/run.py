@@ -141,6 +141,14 @@ class Run:
         policy.module = spread(policy.module, self._accelerator, shard=self._shard)
         return policy, ready
 
+    def opened(self, folder: RunFolder | None) -> tuple[Policy, Prepared]:
+        """The policy as it is before the first stage, with the rows that fit it; nothing is trained or written.
+
+        Args:
+            folder: of a run that is there, from which the policy takes what a run keeps.
+        """
+        return self._policy(self.prepare(folder))
+
     # -- the run ------------------------------------------------------------------------------------------------
 
     def execute(self) -> tuple[RunFolder, dict[str, Any]]:

@@ -120,6 +120,7 @@ def test_lsa_keeps_the_products_of_the_texts() -> None:
     np.testing.assert_allclose(z @ z.T, x @ x.T, atol=1e-12)
     assert np.diag(z @ z.T).round(9).tolist() == [1, 1, 1, 0]
     assert z.shape == (4, 6)
+    assert not z[3].any()
     assert not z[:, 4:].any(), "four terms have rank 4 at most"
 
 

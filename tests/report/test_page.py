@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,33 +18,7 @@ from polo.report.page import page
 from polo.report.svg import bars, lines, thinned, ticks
 from polo.store.files import write_json
 from tests.report.folders import write_run
-
-VOID = {"meta", "line", "rect", "polyline", "polygon", "br"}
-
-
-class Balanced(HTMLParser):
-    """Counts what is open; every tag that opens must close in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.seen.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-
-def check(text: str) -> Balanced:
-    parsed = Balanced()
-    parsed.feed(text)
-    assert parsed.open == []
-    return parsed
+from tests.report.markup import check
 
 
 @pytest.fixture

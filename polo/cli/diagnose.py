@@ -1,0 +1,92 @@
+"""``polo diagnose``: why vectors of items train well or badly, rung by rung. The work is in ``polo.run.diagnose``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polo.cli.common import (
+    JsonOption,
+    NoPluginOption,
+    OverridesArgument,
+    PluginOption,
+    ProfileOption,
+    RecipeArgument,
+    TrustOption,
+    open_recipe,
+)
+from polo.cli.output import note, print_json, print_table
+
+if TYPE_CHECKING:
+    from polo.plugin.load import Plugins
+    from polo.recipe.model import Resolved
+    from polo.report.diagnosis import Diagnosed
+
+#: exit code after Ctrl-C, as shells report it
+INTERRUPTED = 130
+
+
+def diagnose(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    profile: ProfileOption = "auto",
+    rung: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this rung (repeatable), or one of your own: 'NAME: KEY=VALUE ...'.",
+                     show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the page goes; NAME-diagnosis.html beside the runs if not given.",
+                     show_default=False),
+    ] = None,
+    json: JsonOption = False,
+    plugin: PluginOption = None,
+    no_plugin: NoPluginOption = None,
+    trust_plugins: TrustOption = False,
+) -> None:  # fmt: skip
+    """Train a recipe with simpler and simpler item vectors, and show why they differ. Prints the path of a page."""
+    words = list(overrides or ())
+
+    def opened(*changes: str) -> tuple[Resolved, Plugins]:
+        given = [*words, *changes]
+        return open_recipe(recipe, given, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True)
+
+    resolved, plugins = opened()
+    from polo.report.diagnosis import page
+    from polo.run import diagnose as work
+    from polo.run.ladder import chosen, ladder
+    from polo.store.files import write_bytes
+    from polo.train.interrupt import Interrupted
+
+    name = resolved.recipe.name
+    rungs = chosen(ladder(resolved.recipe, plugins.catalogue), rung or ())
+    ready = [(one, opened(*one.overrides, f"name={name}-{one.slug}")) for one in rungs]
+    for _, (changed, with_) in ready:
+        work.check(changed, with_)
+    found = []
+    try:
+        for one, (changed, with_) in ready:
+            found.append(work.diagnose(one.name, changed, with_, one.overrides, note))
+    except Interrupted as stopped:
+        note(stopped.advice)
+        sys.exit(INTERRUPTED)
+    place = out or Path(resolved.recipe.out) / f"{name}-diagnosis.html"
+    write_bytes(place, page(name, found, shlex.join(["polo", *sys.argv[1:]])).encode())
+    _print(found, json=json)
+    print(place, flush=True)
+
+
+def _print(found: Sequence[Diagnosed], *, json: bool) -> None:
+    from polo.report.diagnosis import cells, columns
+
+    if json:
+        print_json([asdict(one) for one in found])
+        return
+    print_table(columns(found), [[cell.text for cell in cells(one)] for one in found])

@@ -1,0 +1,170 @@
+"""What a diagnosis of item vectors says: a table, and one HTML file with the rungs side by side.
+
+Knows figures of rungs; knows no policy and no encoder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader
+
+from polo.report.sections import Cell, Table
+from polo.report.svg import bars, lines, thinned
+
+#: share of a stage's last steps whose mean is its final loss
+_LAST = 0.1
+#: points of a loss curve: each the mean of so many steps that there are no more
+_POINTS = 60
+#: shares of the largest eigenvalue below this are drawn there
+_LEAST = 1e-8
+
+Curve = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Item vectors at one moment.
+
+    Args:
+        lengths: quantiles 0 to 100 % of the vectors' lengths.
+        disparity: 99th percentile by first.
+        crowding: mean cosine to the nearest items.
+        agreement: share of the nearest items by angle that are among the nearest by takers.
+        condition: median condition number of the softmax loss's Hessian over the sampled rows.
+        spectrum: median eigenvalues as shares of the largest, largest first.
+    """
+
+    lengths: Sequence[float]
+    disparity: float
+    crowding: float
+    agreement: float
+    condition: float
+    spectrum: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """One rung.
+
+    Args:
+        name: what it is called.
+        run: the folder's name of the run that trained it.
+        changes: overrides of the recipe.
+        losses: stage -> (step, loss).
+        start, end: of the training.
+        figures: metric -> value on the evaluated rows.
+    """
+
+    name: str
+    run: str
+    changes: Sequence[str]
+    losses: Mapping[str, Curve]
+    start: Seen
+    end: Seen
+    figures: Mapping[str, float]
+
+    @property
+    def final_loss(self) -> float:
+        """Mean loss of the last tenth of the last stage's steps."""
+        curve = list(self.losses.values())[-1]
+        last = [loss for _, loss in curve[-max(1, math.ceil(_LAST * len(curve))) :]]
+        return sum(last) / len(last) if last else math.nan
+
+
+def columns(rungs: Sequence[Diagnosed]) -> list[str]:
+    """The heads of :func:`cells`."""
+    metric = next(iter(rungs[0].figures), "")
+    return ["rung", "loss", "kappa 0", "kappa", "lengths", "crowding", "agree", *([metric] if metric else [])]
+
+
+def cells(rung: Diagnosed) -> list[Cell]:
+    """A line of the table: final loss; condition number at the start and end; the rest at the start."""
+    metric = next(iter(rung.figures), "")
+    return [
+        Cell(rung.name),
+        Cell(f"{rung.final_loss:.3f}", rung.final_loss),
+        *(Cell(short(value), value) for value in (rung.start.condition, rung.end.condition, rung.start.disparity)),
+        *(Cell(f"{value:.3f}", value) for value in (rung.start.crowding, rung.start.agreement)),
+        *([Cell(f"{rung.figures[metric]:.4f}", rung.figures[metric])] if metric else []),
+    ]
+
+
+def short(value: float) -> str:
+    """Three figures, or a power of ten.
+
+    Example:
+        >>> short(12.34), short(1234.5), short(2.5e9), short(float("inf"))
+        ('12.3', '1,234', '2.5e9', 'inf')
+    """
+    if math.isinf(value):
+        return "inf"
+    if value >= 1e5:
+        return f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def page(title: str, rungs: Sequence[Diagnosed], command: str) -> str:
+    """The whole file as text.
+
+    Args:
+        title: the recipe's name.
+        rungs: in their order.
+        command: how to get it again.
+    """
+    templates = Environment(loader=PackageLoader("polo.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    stages = list(dict.fromkeys(stage for one in rungs for stage in one.losses))
+    curves = [
+        lines(f"{stage}: training loss, {what}", {one.name: _curve(one, stage, part) for one in rungs}, "step")
+        for stage in stages
+        for what, part in (("from the start", 0.0), ("without the first fifth", 0.2))
+    ]
+    return templates.get_template("diagnosis.html").render(
+        title=title,
+        table=Table(columns(rungs), [cells(one) for one in rungs], "Rungs", bold=rungs[-1].name),
+        curves=[one for one in curves if one],
+        pictures=[one for one in (*_spectra(rungs), _lengths(rungs), _neighbours(rungs)) if one],
+        changes=[(one.name, one.run, " ".join(one.changes)) for one in rungs],
+        command=command,
+    )
+
+
+def _curve(rung: Diagnosed, stage: str, leave: float) -> Curve:
+    """Means of neighbouring losses, without the first share of the steps."""
+    points = rung.losses.get(stage, ())
+    return thinned(points[int(leave * len(points)) :], _POINTS)
+
+
+def _spectra(rungs: Sequence[Diagnosed]) -> list[str]:
+    def curve(seen: Seen) -> Curve:
+        return [(i + 1.0, math.log10(max(share, _LEAST))) for i, share in enumerate(seen.spectrum)]
+
+    return [
+        lines(f"Eigenvalues of the Hessian, log10 of their share of the largest: {when}", found, "eigenvalue")
+        for when, found in (
+            ("at the start", {one.name: curve(one.start) for one in rungs}),
+            ("at the end", {one.name: curve(one.end) for one in rungs}),
+        )
+    ]
+
+
+def _lengths(rungs: Sequence[Diagnosed]) -> str:
+    """Log lengths as multiples of the median."""
+
+    def curve(lengths: Sequence[float]) -> Curve:
+        middle = lengths[50]
+        return [(float(i), math.log10(value / middle)) for i, value in enumerate(lengths) if value > 0 and middle > 0]
+
+    found = {one.name: curve(one.start.lengths) for one in rungs}
+    return lines("Lengths of item vectors at the start, log10 of multiples of the median", found, "percentile")
+
+
+def _neighbours(rungs: Sequence[Diagnosed]) -> str:
+    series = {
+        "crowding": [one.start.crowding for one in rungs],
+        "agreement, start": [one.start.agreement for one in rungs],
+        "agreement, end": [one.end.agreement for one in rungs],
+    }
+    return bars("Nearest items by angle: how near, and how many share takers", [one.name for one in rungs], series, "")
