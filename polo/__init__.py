@@ -38,6 +38,7 @@ _PUBLIC = {
     "Embeds": "polo.protocols",
     "Encoder": "polo.protocols",
     "Evaluator": "polo.protocols",
+    "ExtraLoss": "polo.protocols",
     "Finding": "polo.protocols",
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
@@ -63,6 +64,7 @@ _PUBLIC = {
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
     "PeekTop": "polo.protocols",
+    "Peers": "polo.protocols",
     "Policy": "polo.protocols",
     "PoloError": "polo.errors",
     "Program": "polo.plugin.component",
@@ -141,6 +143,7 @@ if TYPE_CHECKING:
     from polo.protocols import Embeds as Embeds
     from polo.protocols import Encoder as Encoder
     from polo.protocols import Evaluator as Evaluator
+    from polo.protocols import ExtraLoss as ExtraLoss
     from polo.protocols import Finding as Finding
     from polo.protocols import Fits as Fits
     from polo.protocols import Foresees as Foresees
@@ -160,6 +163,7 @@ if TYPE_CHECKING:
     from polo.protocols import ParamGroup as ParamGroup
     from polo.protocols import Peek as Peek
     from polo.protocols import PeekTop as PeekTop
+    from polo.protocols import Peers as Peers
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import RanksAll as RanksAll

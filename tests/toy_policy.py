@@ -61,8 +61,6 @@ class ToyPolicy:
 
     def start_stage(self, name: str) -> None: ...
 
-    def extra_loss(self) -> None: ...
-
     def save(self, folder: Path) -> None:
         inner = getattr(self.module, "module", self.module)
         save_file(inner.state_dict(), folder / "toy.safetensors")

@@ -41,4 +41,11 @@ def polo_policies() -> Sequence[Component]:
             summary="vectors of users and items, averaged along the graph of who took what",
             source="LightGCN, arXiv 2002.02126",
         ),
+        Component(
+            name="xsimgcl",
+            build="polo_backbones.xsimgcl:XSimGCL",
+            options=f"{_OPTIONS}:XSimGCLOptions",
+            summary="LightGCN with noise on the way, and a contrastive term between two of its layers",
+            source="XSimGCL, arXiv 2209.02544",
+        ),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -38,6 +40,20 @@ def edges(train: Rows) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(user[there].copy()), torch.from_numpy(taken[there])
 
 
+def mean(steps: Iterable[Float[Tensor, "n d"]]) -> Float[Tensor, "n d"]:
+    """The mean of tensors of one shape, at least one.
+
+    Example:
+        >>> mean(torch.tensor([v, 1.0]) for v in (2.0, 4.0)).tolist()
+        [3.0, 1.0]
+    """
+    several = iter(steps)
+    total, count = next(several), 1
+    for one in several:
+        total, count = total + one, count + 1
+    return total / count
+
+
 class LightGCNNet(MFNet):
     """Tables of users and items, and the mean of their vectors before and after each step along the graph."""
 
@@ -55,13 +71,24 @@ class LightGCNNet(MFNet):
 
     def propagated(self) -> tuple[Float[Tensor, "u d"], Float[Tensor, "i d"]]:
         """``E = 1/(L+1) sum_l E_l``, ``E_(l+1) = D^-1/2 A D^-1/2 E_l``, of users and of items."""
+        return self.parted(mean(self.steps()))
+
+    def steps(self) -> Iterator[Float[Tensor, "n d"]]:
+        """``E_0`` to ``E_L``, users first."""
         now = torch.cat([self.user.weight, self.item.weight])
-        total = now
-        for _ in range(self._layers):
-            now = torch.sparse.mm(self.graph, now)
-            total = total + now
-        mean = total / (self._layers + 1)
-        return mean[: self.user.num_embeddings], mean[self.user.num_embeddings :]
+        yield now
+        for layer in range(1, self._layers + 1):
+            now = self.step(now, layer)
+            yield now
+
+    def step(self, now: Float[Tensor, "n d"], layer: int) -> Float[Tensor, "n d"]:
+        """``E_layer``, from the one before."""
+        moved: Tensor = torch.sparse.mm(self.graph, now)
+        return moved
+
+    def parted(self, nodes: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "u d"], Float[Tensor, "i d"]]:
+        """Users and items."""
+        return nodes[: self.user.num_embeddings], nodes[self.user.num_embeddings :]
 
     def of_rows(self, batch: dict[str, Tensor]) -> Tensor:
         return self.both(batch, None)[0]
@@ -91,8 +118,8 @@ class LightGCN(UserPolicy):
 
     options: LightGCNOptions
 
-    def __init__(self, options: LightGCNOptions, context: Context) -> None:
-        super().__init__("lightgcn", options, context)
+    def __init__(self, options: LightGCNOptions, context: Context, name: str = "lightgcn") -> None:
+        super().__init__(name, options, context)
         self.tell(context)
 
     def network(self, splits: Splits, generator: torch.Generator) -> VectorNet:

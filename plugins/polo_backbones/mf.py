@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import BoolArray, Context, IntArray, Rows, Splits
-from polo_backbones.options import MFOptions, VectorOptions
+from polo import PAD, BoolArray, Context, IntArray, Rows, Splits
+from polo_backbones.options import MFOptions, UserOptions
 from polo_backbones.vectors import VectorNet, VectorPolicy, table
 
 
@@ -21,8 +24,9 @@ class MFNet(VectorNet):
         generator: what the tables are drawn from.
     """
 
-    def __init__(self, options: VectorOptions, known: BoolArray, items: int, generator: torch.Generator) -> None:
+    def __init__(self, options: UserOptions, known: BoolArray, items: int, generator: torch.Generator) -> None:
         super().__init__(options)
+        self._l2 = options.l2
         self.user = table(len(known), options, generator)
         self.item = table(items, options, generator)
         self.known: Tensor
@@ -39,6 +43,21 @@ class MFNet(VectorNet):
         vectors: Tensor = self.item.weight if items is None else self.item(items)
         return vectors
 
+    @property
+    def has_terms(self) -> bool:
+        """Whether :meth:`terms` holds any."""
+        return self._l2 > 0
+
+    def terms(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> dict[str, Float[Tensor, ""]]:
+        """Weighted terms of the loss by name; see :meth:`UserPolicy.extra_loss`."""
+        return {"l2": self._l2 * self.squares(batch, items)} if self._l2 else {}
+
+    def squares(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> Float[Tensor, ""]:
+        """``1/(2B) sum_rows ( |p_u|^2 + sum_i |q_i|^2 )`` over the row's user and items; PAD counts for nothing."""
+        user, item = self.user(batch["user"][:, 0].clamp_min(0)), self.item(items.clamp_min(0))
+        squares: Tensor = user.square().sum() + (item.square().sum(dim=-1) * (items != PAD)).sum()
+        return squares / (2 * len(items))
+
     def _by_user(self, vectors: Tensor, user: Tensor) -> Tensor:
         """The users' vectors out of all ``[users, d]``; -1 is a user without a training row."""
         own = nn.functional.embedding(user.clamp_min(0), vectors)
@@ -52,6 +71,8 @@ class MFNet(VectorNet):
 class UserPolicy(VectorPolicy):
     """A policy that reads of a row the user's number alone; one without a training row is read as -1."""
 
+    options: UserOptions
+    net: MFNet
     known: BoolArray
 
     def prepare(self, splits: Splits) -> BoolArray:
@@ -64,6 +85,18 @@ class UserPolicy(VectorPolicy):
         there = (rows.user >= 0) & (rows.user < len(self.known))
         there[there] = self.known[rows.user[there]]
         return {"user": np.where(there, rows.user, -1)[:, None]}
+
+    def extra_loss(self, rows: Rows, items: Int[Tensor, "b n"]) -> Mapping[str, Float[Tensor, ""]]:
+        """``l2``: the option's weight times the halved squares of the vectors that the batch looked up, over its rows.
+
+        Of the tables themselves, before any propagation or scaling, a vector as often as it was looked up: the term of
+        BPR's and LightGCN's code (LightGCN, arXiv 2002.02126, eq. 15, over the batch instead of all vectors).
+        """
+        if not self.net.has_terms:
+            return {}
+        batch, seen = self.batch(self.fed(rows)), items.to(self.device)
+        terms: dict[str, Tensor] = self.module(lambda net: net.terms(batch, seen))
+        return terms
 
     def tell(self, context: Context) -> None:
         """Says whom the policy cannot know."""
@@ -90,6 +123,8 @@ class MF(UserPolicy):
         >>> tuple(policy.score(splits.test, torch.tensor([[0, 1]] * 3)).shape)
         (3, 2)
     """
+
+    options: MFOptions
 
     def __init__(self, options: MFOptions, context: Context) -> None:
         super().__init__("mf", options, context)

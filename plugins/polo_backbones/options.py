@@ -43,16 +43,48 @@ class VectorOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MFOptions(VectorOptions):
+class UserOptions(VectorOptions):
+    """What models with a vector for each user share."""
+
+    #: weight of an L2 term of the vectors that a batch looks up, halved and over its rows (LightGCN's code: 1e-4);
+    #: unlike the stage's `weight_decay` it leaves alone what a batch does not hold
+    l2: Annotated[float, Ge(0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MFOptions(UserOptions):
     """Matrix factorisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LightGCNOptions(VectorOptions):
+class LightGCNOptions(UserOptions):
     """Matrix factorisation whose vectors are averaged along the graph of the training rows."""
 
     #: steps of propagation; the mean runs over the vectors before the first and after each
     layers: Annotated[int, Ge(0)] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class XSimGCLOptions(LightGCNOptions):
+    """LightGCN with noise in each step, and a contrastive term between two of them. Defaults: the authors' code."""
+
+    #: steps of propagation; the mean runs over the vectors after each, not those before the first
+    layers: Annotated[int, Ge(1)] = 2
+    #: weight of the L2 term of the vectors that a batch looks up
+    l2: Annotated[float, Ge(0)] = 1e-4
+    #: weight of the contrastive term; 0 leaves it out
+    contrast: Annotated[float, Ge(0)] = 0.2
+    #: steps after which vectors are contrasted with the mean; 0: those before the first
+    contrast_layer: Annotated[int, Ge(0)] = 1
+    #: temperature of the contrastive term
+    contrast_tau: Annotated[float, Gt(0)] = 0.15
+    #: length of the noise that is added to each vector after each step, while training
+    noise: Annotated[float, Ge(0)] = 0.2
+
+    def __post_init__(self) -> None:
+        if self.contrast_layer > self.layers:
+            what = f"contrast_layer {self.contrast_layer} is beyond the {self.layers} layers"
+            raise InputError(what, fix=f"give one from 0 to {self.layers}, or more layers")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ _WIDE = 8
 #: scores that a ranking of the whole catalogue holds at a time
 _BLOCK = 1 << 20
 _FILE, _FACTS = "policy.safetensors", "policy.json"
+
+Result = TypeVar("Result")
 
 
 class VectorNet(nn.Module):
@@ -66,13 +69,21 @@ class VectorNet(nn.Module):
         """Vectors of items as they enter the product."""
         return nn.functional.normalize(vectors, dim=-1, eps=1e-12) if self._cosine else vectors
 
-    def forward(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        """Scores; one form or another by shape alone, the same to within rounding."""
+    def forward(self, compute: Callable[[VectorNet], Result]) -> Result:
+        """What ``compute`` makes of the network: weights that several processes share are whole in here alone."""
+        return compute(self)
+
+    def vectors(self, batch: dict[str, Tensor]) -> tuple[Float[Tensor, "b d"], Float[Tensor, "n d"]]:
+        """Vectors of rows and of the whole catalogue as they enter the product."""
+        row, item = self.both(batch, None)
+        return self.rows(row), self.items(item)
+
+    def scores(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        """Products; one form or another by shape alone, the same to within rounding."""
         if items.numel() < self.catalogue:
             row, item = self.both(batch, items)
             return torch.einsum("bd,bnd->bn", self.rows(row), self.items(item))
-        row, item = self.both(batch, None)
-        row, item = self.rows(row), self.items(item)
+        row, item = self.vectors(batch)
         if items.shape[1] * _WIDE >= self.catalogue:
             return (row @ item.T).gather(1, items)
         return listed_products(row, item, items)
@@ -137,20 +148,28 @@ class VectorPolicy:
 
     def score(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
         """Products, float32, on the module's device."""
-        scores: Tensor = self.module(self.batch(self.fed(rows)), items.to(self.device))
+        batch, wanted = self.batch(self.fed(rows)), items.to(self.device)
+        scores: Tensor = self.module(lambda net: net.scores(batch, wanted))
         return scores
 
     def score_many(self, rows: Rows, items: Int[Tensor, "b n"], budget: int) -> Float[Tensor, "b n"]:
         """The product with the whole catalogue, of which ``items`` are looked up; ``budget`` is no limit here."""
         with torch.no_grad():
-            everything = self.user_vectors(rows) @ self.item_vectors().T
-            return everything.gather(1, items.to(self.device))
+            users, everything = self.vectors(rows)
+            return (users @ everything.T).gather(1, items.to(self.device))
 
     def user_vectors(self, rows: Rows) -> Float[Tensor, "b d"]:
-        return self.net.rows(self.net.both(self.batch(self.fed(rows)), None)[0])
+        return self.vectors(rows)[0]
 
     def item_vectors(self) -> Float[Tensor, "n d"]:
-        return self.net.items(self.net.of_items(None))
+        vectors: Tensor = self.module(lambda net: net.items(net.of_items(None)))
+        return vectors
+
+    def vectors(self, rows: Rows) -> tuple[Float[Tensor, "b d"], Float[Tensor, "n d"]]:
+        """Both at once."""
+        batch = self.batch(self.fed(rows))
+        both: tuple[Tensor, Tensor] = self.module(lambda net: net.vectors(batch))
+        return both
 
     def top_items(self, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None) -> Top:
         """The best items by the product with all of them; always proven."""
@@ -200,10 +219,6 @@ class VectorPolicy:
 
     def start_stage(self, name: str) -> None:
         """Nothing to do."""
-
-    def extra_loss(self) -> Tensor | None:
-        """None."""
-        return None
 
     def save(self, folder: Path) -> None:
         """Weights as ``policy.safetensors``, and what they belong to as ``policy.json``."""

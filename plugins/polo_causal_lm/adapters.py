@@ -15,24 +15,34 @@ from transformers import PreTrainedTokenizerBase
 from polo import InputError
 from polo_causal_lm.quiet import quiet
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+WEIGHTS, CONFIG, BASE = "adapter_model.safetensors", "adapter_config.json", "base.json"
 
 
-def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path, base: str) -> None:
-    """Adapter weights, adapter config (which calls its base ``base``) and tokenizer into ``folder``."""
+def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path, base: str, base_hash: str) -> None:
+    """Adapter weights, adapter config and tokenizer into ``folder``.
+
+    Args:
+        model: whose adapters are saved.
+        tokenizer: of its base.
+        folder: exists.
+        base: how the config calls the base: a hub id, or a folder.
+        base_hash: sha256 of the base's bytes, kept in ``base.json``.
+    """
     model.peft_config["default"].base_model_name_or_path = base
     with quiet():
         model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
     tokenizer.save_pretrained(str(folder))
     # peft adds an empty model card, which says nothing true about this model.
     (folder / "README.md").unlink(missing_ok=True)
+    (folder / BASE).write_text(json.dumps({"sha256": base_hash}) + "\n", encoding="utf-8")
 
 
-def load_adapter(model: PeftModel, folder: Path) -> None:
+def load_adapter(model: PeftModel, folder: Path, base_hash: str) -> None:
     """Adapter weights from ``folder`` into the adapters that ``model`` has.
 
     Raises:
-        InputError: if a file is missing, damaged, or was made with other adapters.
+        InputError: if a file is missing, damaged, or was made with other adapters or on another base than that with
+            ``base_hash``. Adapters of other programs do not tell on which bytes they stand, and are taken.
     """
     path = folder / WEIGHTS
     if not path.is_file():
@@ -41,6 +51,7 @@ def load_adapter(model: PeftModel, folder: Path) -> None:
         state = load_file(str(path))
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} cannot be read: {error}", where=str(folder), fix="use another checkpoint") from error
+    _check_base(folder, base_hash)
     _check_config(model, folder)
     mine = get_peft_model_state_dict(model, save_embedding_layers=False)
     odd = sorted(set(state) ^ set(mine)) or [k for k in mine if state[k].shape != mine[k].shape]
@@ -51,6 +62,24 @@ def load_adapter(model: PeftModel, folder: Path) -> None:
             fix="use the base and the `lora` options that it was trained with",
         )
     set_peft_model_state_dict(model, state)
+
+
+def _check_base(folder: Path, now: str) -> None:
+    path = folder / BASE
+    if not path.is_file():
+        return
+    try:
+        began = str(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path} does not say on which base", where=str(folder), fix="use another checkpoint"
+        ) from error
+    if began != now:
+        raise InputError(
+            f"these adapters were trained on another base model: sha256 {began} then, {now} now",
+            where=str(folder),
+            fix="give the base that they stand on: policy.base=FOLDER (a made one is in the folder `base` of its run)",
+        )
 
 
 def _check_config(model: PeftModel, folder: Path) -> None:

@@ -250,9 +250,6 @@ class CausalLM:
     def start_stage(self, name: str) -> None:
         """Nothing to do."""
 
-    def extra_loss(self) -> None:
-        """None."""
-
     def state_dict(self) -> dict[str, Tensor]:
         """The adapters' weights by parameter name, detached; what a checkpoint needs."""
         return {name: p.detach() for name, p in self._scorer.named_parameters() if p.requires_grad}
@@ -267,14 +264,14 @@ class CausalLM:
                 value.copy_(state[name])
 
     def save(self, folder: Path) -> None:
-        """Adapter in PEFT form, and the tokenizer; a base that the run keeps is named relative to ``folder``."""
+        """Adapter in PEFT form with its base's hash, and the tokenizer; a kept base is named relative to ``folder``."""
         base = self._base_name or str(self.base_path)
         if self._kept is not None:
             base = os.path.relpath(self._kept.resolve(), folder.resolve())
-        save_adapter(self.model, self.tokenizer, folder, base)
+        save_adapter(self.model, self.tokenizer, folder, base, self._base_hash)
 
     def load(self, folder: Path) -> None:
-        load_adapter(self.model, folder)
+        load_adapter(self.model, folder, self._base_hash)
 
     def export(self, folder: Path) -> None:
         """A model in Hugging Face form, adapters merged into the weights, and the tokenizer."""

@@ -36,6 +36,12 @@ def polo_data_sources() -> Sequence[Component]:
             source="Harper & Konstan 2015, doi 10.1145/2827872",
         ),
         Component(
+            name="sequences",
+            build="polo_datasets.sequences:SequencesSource",
+            options="polo_datasets.sequences_options:SequencesOptions",
+            summary="whole sequences of users, or training events and held-out sets, with an item table and texts",
+        ),
+        Component(
             name="rows",
             build="polo_datasets.rows:RowsSource",
             options="polo_datasets.options:RowsOptions",

@@ -22,8 +22,9 @@ class DemoOptions:
     history: Annotated[int, Ge(1)] = 10
     #: rows with a shorter history are dropped
     min_history: Annotated[int, Ge(1)] = 3
-    #: shortest and longest sequence of a user
+    #: shortest sequence of a user
     shortest: Annotated[int, Ge(4)] = 20
+    #: longest sequence of a user
     longest: Annotated[int, Ge(4), Le(60)] = 40
 
 
@@ -78,9 +79,11 @@ class RowsOptions:
     #: rows with a shorter history are dropped
     min_history: Annotated[int, Ge(1)] = 3
 
-    #: lists: files of the three splits
+    #: lists: file of the training split
     train: str | None = None
+    #: lists: file of the validation split
     valid: str | None = None
+    #: lists: file of the test split
     test: str | None = None
     #: lists: column with the shown titles, oldest first: a list, or text joined by ``separator``
     history_column: str = "historyList"
@@ -99,8 +102,9 @@ class RowsOptions:
     item_column: str = "item"
     #: interactions: column with a number to order events by; null keeps the order of the file
     time_column: str | None = "timestamp"
-    #: item table: columns with the item and its title
+    #: item table: column with the item
     id_column: str = "item"
+    #: item table: column with its title
     title_column: str = "title"
     #: interactions: ``leave_last_out``: each user's last item is test, the one before it validation;
     #: ``by_user``: users are drawn 8:1:1

@@ -217,6 +217,7 @@ def polo_beta_schedules() -> Sequence[Component]:
             options=f"{_BETA_OPTIONS}:BatchDynamicOptions",
             summary="follows the batch's mean margin; drops unusual pairs",
             source="beta-DPO, arXiv 2407.08639",
+            tags=("by_column",),
         ),
     ]
 
@@ -303,6 +304,6 @@ def polo_negative_samplers() -> Sequence[Component]:
             options=f"{_SAMPLER_OPTIONS}:NoisyOptions",
             summary="plants items the user likes: for studies of robustness",
             source="noise study of arXiv 2506.15120",
-            tags=("wrapper",),
+            tags=("wrapper", "plants_known"),
         ),
     ]

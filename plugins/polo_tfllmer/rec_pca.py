@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from polo import Context, Encoder, FloatArray, ItemTable, Splits
+from polo import Choice, Context, Encoder, FloatArray, ItemTable, Splits
 from polo_tfllmer.graph import laplacian, together
 from polo_tfllmer.linear import directions, mean_of, project, scatter, through
-from polo_tfllmer.options import RecPCAOptions
+from polo_tfllmer.options import PCAOptions, RecPCAOptions, WhitenOptions
 from polo_tfllmer.prints import print_of
 
 
@@ -42,6 +42,15 @@ class RecPCA:
     def __init__(self, options: RecPCAOptions, context: Context) -> None:
         self.options, self._say = options, context.say
         self.inner: Encoder = context.build(options.from_)
+
+    @staticmethod
+    def peers(options: RecPCAOptions) -> list[Choice]:
+        """The same dimensions by variance alone, as they are and whitened."""
+        inner, k = options.from_, options.k
+        return [
+            Choice("encoder", "pca", PCAOptions(from_=inner, k=k)),
+            Choice("encoder", "whiten", WhitenOptions(from_=inner, k=k)),
+        ]
 
     def vectors(self, items: ItemTable, splits: Splits) -> FloatArray:
         o = self.options

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "cp": "polo.cli.cp:cp",
     "describe": "polo.cli.describe:describe",
     "plugins": "polo.cli.plugins:plugins",
+    "plugin": "polo.cli.plugin:plugin",
     "schema": "polo.cli.schema:schema",
 }
 #: what a shell reports for a program that Ctrl-C ended: 128 + SIGINT
@@ -64,6 +65,10 @@ class Commands(TyperGroup):
 
 
 def _command(name: str, function: Any) -> Any:
+    if isinstance(function, typer.Typer):  # a group of commands
+        group = typer.main.get_command(function)
+        group.name = name
+        return group
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(name)(function)
     return typer.main.get_command(app)

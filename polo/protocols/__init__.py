@@ -15,6 +15,7 @@ from polo.protocols.base import NamedBase as NamedBase
 from polo.protocols.data import DataSource as DataSource
 from polo.protocols.encoding import Encoder as Encoder
 from polo.protocols.encoding import InForward as InForward
+from polo.protocols.encoding import Peers as Peers
 from polo.protocols.encoding import Vectors as Vectors
 from polo.protocols.evaluation import Applies as Applies
 from polo.protocols.evaluation import Baseline as Baseline
@@ -28,6 +29,7 @@ from polo.protocols.policy import Advises as Advises
 from polo.protocols.policy import Based as Based
 from polo.protocols.policy import DeclaresUnit as DeclaresUnit
 from polo.protocols.policy import Embeds as Embeds
+from polo.protocols.policy import ExtraLoss as ExtraLoss
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
 from polo.protocols.policy import Policy as Policy

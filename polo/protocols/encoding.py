@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,8 @@ from polo.data import ItemTable, Splits
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
+
+    from polo.context import Choice
 
 #: real numbers of any width
 Vectors = npt.NDArray[np.floating[Any]]
@@ -48,3 +51,12 @@ class InForward(Protocol):
 
     def forward(self, vectors: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """The transform, by which gradients flow."""
+
+
+@runtime_checkable
+class Peers(Protocol):
+    """An encoder whose class knows what it should be seen beside, such as a simpler transform of the same vectors."""
+
+    @staticmethod
+    def peers(options: Any) -> Sequence[Choice]:
+        """Other encoders around the inner one of ``options``, from the simplest on; builds nothing."""

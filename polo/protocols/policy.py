@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -48,17 +48,30 @@ class Policy(Protocol):
     def start_stage(self, name: str) -> None:
         """Called before each stage."""
 
-    def extra_loss(self) -> Tensor | None:
-        """A regulariser of the policy's own, added to the mean loss; ``None`` for none.
-
-        Computed outside ``module``'s forward: where weights are sharded, parameters are DTensors here.
-        """
-
     def save(self, folder: Path) -> None:
         """Writes trainable weights and what is needed to load them elsewhere (PEFT form) into an existing folder."""
 
     def load(self, folder: Path) -> None:
         """Loads trainable weights that ``save`` wrote."""
+
+
+@runtime_checkable
+class ExtraLoss(Protocol):
+    """A policy with terms of its own in the loss of a step, such as an L2 term of the batch or a contrastive one."""
+
+    def extra_loss(self, rows: Rows, items: Int[Tensor, "b n"]) -> Mapping[str, Float[Tensor, ""]]:
+        """Terms by name, added to the mean loss of the step as they are; none of them: an empty mapping.
+
+        Called once a step, however many passes and processes it is computed in, with what all of them saw, and under
+        one random seed in all processes: each computes the whole terms, so that they need not exchange anything. What
+        a term holds in memory is therefore that of a whole batch, whatever ``tokens_per_pass`` is. Where weights may be
+        sharded, compute terms inside a call of ``module``: outside of it parameters are DTensors.
+
+        Args:
+            rows: the B rows of the batch, those of all processes.
+            items: ``[B, 1+K]`` what was scored for each: its target, then its negatives;
+                :data:`~polo.data.PAD` where fewer than K could be drawn.
+        """
 
 
 @runtime_checkable

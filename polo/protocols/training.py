@@ -121,7 +121,7 @@ class Drawing(Protocol):
 
 @runtime_checkable
 class BeforeStep(Protocol):
-    """A sampler, beta or loss that is told before the gradient of a step is computed."""
+    """A policy, sampler, beta or loss that is told before the gradient of a step is computed."""
 
     def before_step(self, step: int) -> None: ...
 

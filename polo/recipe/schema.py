@@ -39,6 +39,16 @@ def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
     }
 
 
+def component_schema(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
+    """The schema of one component's options, as plain data.
+
+    Raises:
+        PoloError, TypeError, NameError: they cannot be read.
+    """
+    options = entry.load_options()
+    return _Schema(catalogue).dataclass(options) if options else {"type": "object", "additionalProperties": False}
+
+
 class _Schema:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue

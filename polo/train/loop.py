@@ -115,7 +115,7 @@ def train(job: Job) -> None:
             norm = clip(parameters, stage.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            metrics = step_metrics(judged, accelerator)
+            metrics = step_metrics(judged, accelerator, stepper.extra)
             metrics |= {"grad_norm": norm, "learning_rate": rate, "seconds": time.monotonic() - began}
             job.log({"stage": job.name, "step": step, "epoch": step * stage.batch / len(job.rows), **metrics})
             job.console.note(f"loss {metrics['loss']:.3f}")

@@ -7,7 +7,7 @@ and the leaf's gradient is pushed back through each pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -21,10 +21,11 @@ from polo.data import IntArray, Rows
 from polo.errors import PoloError
 from polo.model.passes import passes
 from polo.model.peeking import looking
-from polo.model.sharding import agreed, exchanging, whole
+from polo.model.sharding import agreed, exchanging
 from polo.protocols import AfterStep, BeforeStep, Policy
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores
+from polo.train.extra import add_extra
 from polo.train.objective import Objective
 
 
@@ -62,6 +63,8 @@ class Stepper:
         self._budget, self._key = tokens_per_pass, key
         #: the policy without gradients and dropout
         self.peek = looking(policy, tokens_per_pass)
+        #: values of the policy's own terms in the last step, by name
+        self.extra: Mapping[str, float] = {}
 
     # -- drawing and scoring ------------------------------------------------------------------------------------
 
@@ -132,7 +135,9 @@ class Stepper:
     # -- gradients ----------------------------------------------------------------------------------------------
 
     def backward(self, rows: Rows, step: int, epoch: int, progress: float) -> list[Judged]:
-        """Leaves the gradient of the batch's mean loss in the parameters; ``rows`` is the batch of all ranks.
+        """Leaves the gradient of the batch's loss in the parameters; ``rows`` is the batch of all ranks.
+
+        The loss of a batch is the mean over its rows plus the policy's own terms, whose values are then in ``extra``.
 
         Returns:
             What was judged on this rank, pass by pass.
@@ -149,7 +154,7 @@ class Stepper:
         # the other row of a mismatched pair is the next one of the whole batch, whatever the number of processes
         partner = np.roll(rows.target, -1)[mine] if self._objective.needs("mismatched") else None
         own, drawn = rows[mine], draw[torch.from_numpy(mine)]
-        for _, component in self._objective.components:
+        for component in (self._policy, *(component for _, component in self._objective.components)):
             if isinstance(component, BeforeStep):
                 component.before_step(step)
         groups = [] if idle else passes(self._policy.cost(own, 1 + drawn.items.shape[1]), self._budget)
@@ -159,6 +164,7 @@ class Stepper:
         else:
             judged = self._row_wise(own, drawn, groups, count, step, epoch, progress)
         self._normalise(judged)
+        self.extra = add_extra(self._policy, rows, draw, self._accelerator, seed_of(*self._key, "extra", step))
         for _, component in self._objective.components:
             if isinstance(component, AfterStep):
                 component.after_step(step)
@@ -246,7 +252,7 @@ class Stepper:
         return exchanging(self._policy.module, self._accelerator, now=last)
 
     def _normalise(self, judged: list[Judged]) -> None:
-        """From the summed gradient to that of the mean over counted rows of all ranks, plus the policy's own loss."""
+        """From the summed gradient to that of the mean over counted rows of all ranks."""
         local = torch.zeros(2, device=self._accelerator.device)  # a process without a row adds nothing
         for one in judged:
             local += torch.stack([one.counted.sum(), (~torch.isfinite(one.loss)).sum()])
@@ -257,10 +263,6 @@ class Stepper:
         for p in self._policy.module.parameters():
             if p.grad is not None:
                 p.grad.mul_(scale)
-        extra = self._policy.extra_loss()
-        if extra is not None:
-            with exchanging(self._policy.module, self._accelerator, now=False):
-                self._accelerator.backward(whole(extra))
 
     def _blame(self, judged: list[Judged]) -> NoReturn:
         for one in judged:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -58,11 +59,17 @@ def _sums(one: Judged) -> Sums[Tensor]:
     )
 
 
-def step_metrics(judged: Sequence[Judged], accelerator: Accelerator) -> dict[str, float]:
+def step_metrics(
+    judged: Sequence[Judged], accelerator: Accelerator, extra: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, float]:
     """Metrics of one step over all passes and processes.
 
+    Args:
+        extra: the policy's own terms of the loss, by name.
+
     Returns:
-        ``loss``; ``logps/chosen`` (nats, mean over rows); and where there are negatives ``logps/rejected``,
+        ``loss``, all that is minimised; ``loss/NAME`` of each of the policy's own terms, which are in it;
+        ``logps/chosen`` (nats, mean over rows); and where there are negatives ``logps/rejected``,
         ``rewards/margins`` (beta times the difference of log-ratios), ``rewards/accuracies`` (share of pairs where the
         chosen item's log-ratio is higher), ``preference_accuracy`` (the same of the policy's own scores), ``kept``
         (share of negatives that entered the loss) and ``beta`` (mean over those).
@@ -73,7 +80,8 @@ def step_metrics(judged: Sequence[Judged], accelerator: Accelerator) -> dict[str
     if accelerator.num_processes > 1:
         total = accelerator.reduce(total, reduction="sum")
     of: Sums[float] = Sums(*total.tolist())
-    metrics = {"loss": of.loss / max(of.counted, 1.0), "logps/chosen": of.chosen / of.rows}
+    metrics = {"loss": of.loss / max(of.counted, 1.0) + sum(extra.values()), "logps/chosen": of.chosen / of.rows}
+    metrics |= {f"loss/{name}": value for name, value in extra.items()}
     if of.pairs:
         metrics |= {
             "logps/rejected": of.rejected / of.pairs,

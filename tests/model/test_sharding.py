@@ -34,8 +34,9 @@ SIZES = (1, 7)
 class Regularised(ToyPolicy):
     """Adds the sum of squares of the item vectors, which is computed outside of any forward."""
 
-    def extra_loss(self) -> Tensor:
-        return sum((p.pow(2).sum() for p in self.module.parameters()), torch.zeros((), dtype=torch.float64))
+    def extra_loss(self, rows: Any, items: Tensor) -> dict[str, Tensor]:
+        total = sum((p.pow(2).sum() for p in self.module.parameters()), torch.zeros((), dtype=torch.float64))
+        return {"l2": total}
 
 
 def rows_of(size: int) -> Any:

@@ -123,11 +123,11 @@ def test_law_a_run_that_was_cut_goes_on_bit_for_bit(
     monkeypatch.setenv("POLO_CACHE", str(place / "other"))
     measured = polo.train.loop.step_metrics
 
-    def cut(judged: Any, accelerator: Any) -> dict[str, float]:
+    def cut(*given: Any) -> dict[str, float]:
         seen.append(1)
         if len(seen) == 6 + 4:  # the last step of the second stage, two after its checkpoint
             raise Cut
-        return measured(judged, accelerator)
+        return measured(*given)
 
     seen: list[int] = []
     with monkeypatch.context() as patched:

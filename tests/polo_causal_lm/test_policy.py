@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import typing
 from dataclasses import fields, replace
 from pathlib import Path
@@ -426,4 +427,26 @@ def test_the_adapter_config_names_the_base(base: Path, tmp_path: Path) -> None:
     made.save(tmp_path / "a")
     config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(base)
+
+
+def test_adapters_know_the_bytes_of_their_base_and_stand_on_no_other(base: Path, tmp_path: Path) -> None:
+    """One bit of the weights differs: same options, same shapes, another base."""
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    data = bytearray((other / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (other / "model.safetensors").write_bytes(bytes(data))
+    made, changed = policy(base, tmp_path), policy(other, tmp_path)
+    folder = tmp_path / "a"
+    folder.mkdir()
+    made.save(folder)
+    assert json.loads((folder / "base.json").read_text()) == {"sha256": made.base_hash()}
+    with pytest.raises(InputError) as refused:
+        changed.load(folder)
+    assert f"sha256 {made.base_hash()} then, {changed.base_hash()} now" in str(refused.value)
+    made.load(folder)
+    (folder / "base.json").write_text("[]")
+    with pytest.raises(InputError, match="on which base"):
+        made.load(folder)
+    (folder / "base.json").unlink()
+    changed.load(folder)
     assert HubOptions(id="x").revision is None

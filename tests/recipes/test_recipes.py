@@ -20,7 +20,7 @@ SMALL = (
     "evaluate.scorer=policy",
     "device=cpu",
 )
-VECTORS = {"ml100k_sasrec", "lastfm_sasrec"}
+VECTORS = {"ml100k_sasrec", "lastfm_sasrec", "beauty_tfllmer_sasrec", "ml1m_tfllmer_gru4rec"}
 #: name -> (loss, sampler, negatives, beta), as the papers have it
 SYSTEMS = {
     "lastfm_dynamicpo": ("dmpo", "boundary", 19, "dual_margin"),

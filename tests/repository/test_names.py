@@ -27,6 +27,7 @@ WORDS = {
     "reward": "beta times a log-ratio",
     "rows": "what is trained and measured on",
     "run": "of a recipe, and its folder",
+    "sequences": "what each user took, oldest first",
     "sum": "Python's function",
     "text": "a string",
     "ties": "equal scores, and the rule for them",

@@ -138,7 +138,8 @@ def combinations(world: World, whole: bool) -> Iterator[tuple[Choice | None, Cho
         ("{use: mf, dim: 4}", "base", False),
         ("{use: sasrec, dim: 4}", "base", False),
         ("{use: gru4rec, dim: 4, hidden: 4}", "base", False),
-        ("{use: lightgcn, dim: 4}", "base", False),
+        ("{use: lightgcn, dim: 4, l2: 0.1}", "base", False),
+        ("{use: xsimgcl, dim: 4}", "base", False),
         ("{use: sasrec, dim: 4}", "none", False),
     ],
 )

@@ -27,8 +27,8 @@ JSON = st.recursive(
 #: what is read without a model, and some of what a model is made of; the deep form takes every file of the run
 READ = ["results.json", "provenance.json", "metrics.jsonl", "audits.json", "fingerprints.json", "resolved.yaml",
         "eval/per_row.parquet", "eval/scores-model.parquet", "eval/examples.json"]  # fmt: skip
-WEIGHTS = ["final/adapter_config.json", "final/adapter_model.safetensors", "final/manifest.json", "base/config.json",
-           "base/tokenizer.json", "base/tokenizer_config.json", "base/model.safetensors",
+WEIGHTS = ["final/adapter_config.json", "final/adapter_model.safetensors", "final/manifest.json", "final/base.json",
+           "base/config.json", "base/tokenizer.json", "base/tokenizer_config.json", "base/model.safetensors",
            "stages/prefer/manifest.json", "stages/prefer/policy/adapter_config.json",
            "stages/sft/policy/adapter_model.safetensors", "checkpoints/prefer-4/state.json",
            "checkpoints/prefer-4/manifest.json", "checkpoints/prefer-4/optimizer.safetensors"]  # fmt: skip

@@ -106,7 +106,7 @@ def test_a_finished_stage_is_not_taken_where_it_was_made_from_something_else(
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
 def test_a_run_is_whole_in_itself_on_a_machine_with_an_empty_cache(
-    original: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    original: tuple[Path, str], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Path(shutil.copytree(original[0], tmp_path / "elsewhere" / "run"))
     empty = tmp_path / "empty"
@@ -114,7 +114,16 @@ def test_a_run_is_whole_in_itself_on_a_machine_with_an_empty_cache(
     (copy / "results.json").unlink()
     command("eval", str(copy), POLO_CACHE=str(empty))
     assert json.loads((copy / "results.json").read_text()) == results
+    history = json.loads((copy / "eval" / "examples.json").read_text())[0]["history"][0]
+    asked = [
+        command("recommend", str(run), "--history", history, "--json", POLO_CACHE=str(place)).stdout
+        for run, place in ((original[0], cache), (copy, empty))
+    ]
+    assert asked[0] == asked[1]
     assert not (empty / "tiny_lm").exists(), "the base was made again"
+    for made in (copy / "final", copy / "stages" / "sft" / "policy"):
+        began = json.loads((copy / "provenance.json").read_text())["base"]
+        assert json.loads((made / "base.json").read_text()) == began
     for config in copy.rglob("adapter_config.json"):
         named = json.loads(config.read_text())["base_model_name_or_path"]
         assert not Path(named).is_absolute()
@@ -141,6 +150,20 @@ def test_another_base_under_the_same_options_is_refused_with_both_hashes(
     said = command(*given, code=2).stderr
     assert f"sha256 {began} then" in said
     assert "Traceback" not in said
+
+
+def test_a_new_run_from_the_weights_of_another_stands_on_the_base_of_those(
+    original: tuple[Path, str], toy: Path, polo: Main
+) -> None:
+    """`init_from` on a base that was made with another seed is refused; the base that the run keeps is the remedy."""
+    began = json.loads((original[0] / "provenance.json").read_text())["base"]["sha256"]
+    words = ["run", toy, f"init_from={original[0] / 'final'}"]
+    code, _, err = polo(*words, "seed=7")
+    assert code == 2
+    assert f"sha256 {began} then" in err
+    assert "policy.base=FOLDER" in err
+    code, _, err = polo(*words, "seed=7", f"policy.base={original[0] / 'base'}", "evaluate.baselines=[]")
+    assert code == 0, err
 
 
 def test_the_bytes_of_the_base_are_part_of_what_a_stage_is_made_from(

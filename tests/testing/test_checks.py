@@ -1,122 +1,109 @@
-"""The checks for plugin authors find what they are there to find."""
+"""Checks by name: which there are, what is expected to fail, and objects that nobody declared."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
-from torch import Tensor
-from torch.nn.functional import softplus
 
-from polo import Draw, Rows, Scores
-from polo.testing import check_beta, check_loss, check_sampler, small_splits
-
-
-class Good:
-    """A correct head, to be spoiled."""
-
-    needs: frozenset[Any] = frozenset({"negatives", "reference"})
-
-    def margins(self, scores: Scores, keep: Tensor) -> Tensor:
-        policy = scores.policy if scores.policy.dtype == torch.float64 else scores.policy.float()
-        ratio = policy - scores.ref.to(policy.dtype)
-        return torch.where(keep, ratio[:, :1] - torch.where(keep, ratio[:, 1:], 0.0), 0.0)
-
-    def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        pairs = torch.where(keep, softplus(-self.margins(scores, keep)), 0.0)
-        return pairs.sum(-1) / keep.sum(-1).clamp(min=1)
+from polo import InputError
+from polo.errors import RecipeError
+from polo.testing import check_beta, check_component, check_loss, check_sampler, parametrize_with_checks, small_splits
+from polo.testing.stand_ins import StandInLoss, StandInSampler
+from polo.testing.world import context
+from tests.testing.broken_training import LOSSES, SAMPLERS
 
 
-def test_a_correct_head_passes() -> None:
-    check_loss(Good())
+@parametrize_with_checks("scorer", "policy")
+def test_the_decorator_makes_a_test_of_each_check(check) -> None:
+    check()
 
 
-class LooksAtAll(Good):
-    def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        return super().__call__(scores, scores.valid_rejected, beta)
+TWICE = """
+from polo import Component, hookimpl
+from polo.testing.stand_ins import StandInSampler
+
+class Twice(StandInSampler):
+    \"\"\"Draws each item twice.\"\"\"
+    def draw(self, rows, rng, peek):
+        draw = super().draw(rows, rng, peek)
+        items, valid = draw.items[:, [0, 0, 1, 1]], draw.valid[:, [0, 0, 1, 1]]
+        return type(draw)(items, valid)
+
+@hookimpl
+def polo_negative_samplers():
+    return [Component(name="twice", build=":Twice", summary="twice"),
+            Component(name="again", build=":Twice", summary="twice", tags=("with_replacement",))]
+"""
 
 
-class TimesMask(Good):
-    def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        ratio = scores.policy.double() - scores.ref
-        return (softplus(ratio[:, 1:] - ratio[:, :1]) * keep).sum(-1) / keep.sum(-1).clamp(min=1)
+@pytest.fixture
+def twice(tmp_path):
+    path = tmp_path / "twice.py"
+    path.write_text(TWICE)
+    return path
 
 
-class Overflows(Good):
-    def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        return torch.where(keep, (1 + (-self.margins(scores, keep)).exp()).log(), 0.0).sum(-1)
+def failing(checks) -> list[str]:
+    found = []
+    for check in checks:
+        try:
+            check()
+        except AssertionError:
+            found.append(check.name)
+    return found
 
 
-class EmptyRowsCost(Good):
-    def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        return super().__call__(scores, keep, beta) + 1.0
+def test_a_sampler_may_draw_with_replacement_when_it_says_so(twice) -> None:
+    assert failing(check_component("sampler", "twice", files=[twice])) == ["draws_different_items"]
+    assert failing(check_component("sampler", "again", files=[twice])) == []
 
 
-class LooksAtOtherRows(Good):
-    def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        losses = super().__call__(scores, keep, beta)
-        return torch.where(keep.any(-1), losses - losses.mean().detach(), 0.0)
-
-
-class MindsTheOrder(Good):
-    def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        weight = torch.arange(1, keep.shape[1] + 1)
-        return torch.where(keep, weight * softplus(-self.margins(scores, keep)), 0.0).sum(-1)
-
-
-class WrongAtZero(Good):
-    def at_zero(self, keep: Tensor, beta: Tensor) -> Tensor:
-        return keep.any(-1).to(beta.dtype)
-
-
-class Remembers(Good):
-    calls = 0
-
-    def __call__(self, scores: Scores, keep: Tensor, beta: Tensor) -> Tensor:
-        self.calls += 1
-        return super().__call__(scores, keep, beta) * self.calls
+def test_what_is_expected_to_fail_is_so_with_its_reason(twice) -> None:
+    mark = parametrize_with_checks(
+        "sampler", ["twice", "again"], expected_failed={"draws_different_items": "on purpose"}, files=[twice]
+    )
+    names, cases = mark.mark.args
+    assert names == "check"
+    assert len(cases) == 2 * len(list(check_component("sampler", "twice", files=[twice])))
+    excused = [case for case in cases if case.marks]
+    assert [case.id for case in excused] == [
+        "sampler/twice:draws_different_items",
+        "sampler/again:draws_different_items",
+    ]
+    (xfail,) = excused[0].marks
+    assert (xfail.name, xfail.kwargs) == ("xfail", {"reason": "on purpose", "strict": True})
 
 
 @pytest.mark.parametrize(
-    ("head", "law"),
-    [
-        (LooksAtAll(), "not kept|without kept"),
-        (TimesMask(), "not kept|NaN|nan"),
-        (Overflows(), "finite at margins"),
-        (EmptyRowsCost(), "without kept negatives has loss 0"),
-        (LooksAtOtherRows(), "depends on that row alone"),
-        (MindsTheOrder(), "order of negatives"),
-        (WrongAtZero(), "at_zero is the loss"),
-        (Remembers(), "calling twice"),
-    ],
-    ids=lambda v: type(v).__name__ if isinstance(v, Good) else "",
+    ("excused", "error"),
+    [({"draws_item": "x"}, "did you mean 'draws_items'"), ({"draws_items": " "}, "without a reason")],
 )
-def test_a_broken_head_is_told_its_law(head: Any, law: str) -> None:
-    with pytest.raises(AssertionError, match=law):
-        check_loss(head)
+def test_an_excuse_names_a_check_and_gives_a_reason(twice, excused, error) -> None:
+    with pytest.raises(InputError, match=error):
+        parametrize_with_checks("sampler", "twice", expected_failed=excused, files=[twice])
 
 
-def test_a_beta_with_gradient_or_of_wrong_shape_is_found() -> None:
+def test_what_does_not_exist_is_an_error() -> None:
+    with pytest.raises(InputError, match="unknown sampler 'unifrom'"):
+        check_component("sampler", "unifrom")
+
+
+def test_options_are_written_as_in_a_recipe_and_a_stand_in_takes_the_place_of_a_component() -> None:
+    for options in ({}, {"from": {"use": "uniform", "k": 5}, "n": 2}):
+        assert failing(check_component("sampler", "hard", options)) == []
+    wrong = {check.name: check for check in check_component("sampler", "hard", {"n": 0})}
+    with pytest.raises(RecipeError, match=r"sampler\.n: found number 0"):
+        wrong["builds"]()
+
+
+def test_an_object_that_nobody_declared_is_checked_too() -> None:
+    splits = small_splits()
+    check_sampler(StandInSampler(None, context(splits=splits)), splits)
+    check_loss(StandInLoss(None, context()))
     with pytest.raises(AssertionError, match="no gradient"):
-        check_beta(lambda scores, keep, progress: scores.rejected.float() * 0 + 1)
-    with pytest.raises(AssertionError, match="a beta of each negative"):
-        check_beta(lambda scores, keep, progress: torch.ones(len(keep)))
-    with pytest.raises(AssertionError, match="at least 0"):
-        check_beta(lambda scores, keep, progress: torch.full(keep.shape, -1.0))
-
-
-class FirstItems:
-    """Draws items 0 to 3, whatever the row."""
-
-    def draw(self, rows: Rows, rng: Any, peek: Any) -> Draw:
-        items = torch.arange(4).expand(len(rows), 4)
-        return Draw(items, torch.ones(items.shape, dtype=torch.bool))
-
-    def keep(self, scores: Scores, rng: Any, progress: float) -> Tensor:
-        return torch.ones_like(scores.valid_rejected)
-
-
-def test_a_sampler_that_draws_targets_or_known_items_is_found() -> None:
-    with pytest.raises(AssertionError, match="no negative"):
-        check_sampler(FirstItems(), small_splits())
+        check_beta(lambda scores, keep, progress: torch.where(keep, scores.rejected, 0.0) * 0 + 1)
+    with pytest.raises(AssertionError, match="order of negatives"):
+        check_loss(LOSSES["minds_no_order"].subject("loss").new())
+    with pytest.raises(AssertionError, match="different items"):
+        check_sampler(SAMPLERS["draws_different_items"].subject("sampler").new(), splits)
+    check_sampler(SAMPLERS["draws_different_items"].subject("sampler").new(), splits, with_replacement=True)

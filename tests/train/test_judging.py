@@ -104,18 +104,6 @@ def test_a_loss_that_is_not_finite_names_the_first_row_of_it(row: int, budget: i
     assert caught.value.where == where
 
 
-def test_the_policys_own_loss_is_added_once_whatever_the_number_of_passes_and_rows() -> None:
-    class Heavy(ToyPolicy):
-        def extra_loss(self) -> Tensor:  # type: ignore[override]
-            return 0.5 * sum((p**2).sum() for p in self.module.parameters())
-
-    for budget in (40, 10**6):
-        plain, heavy = ToyPolicy(), Heavy()
-        without, with_it = (gradient(p, stepper(p, Pairs(), budget=budget)) for p in (plain, heavy))
-        for a, b, p in zip(without, with_it, heavy.module.parameters(), strict=True):
-            torch.testing.assert_close(b - a, p.detach(), rtol=1e-9, atol=1e-12)
-
-
 class Mismatched(Watching):
     """Is given mismatched pairs."""
 

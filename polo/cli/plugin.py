@@ -1,0 +1,110 @@
+"""``polo plugin``: for those who write plugins. ``check`` asks every component whether it keeps its contract."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polo.cli.common import PluginOption, open_plugins
+from polo.cli.output import flush, note, print_heading, print_text
+from polo.errors import InputError, RecipeError
+from polo.plugin.load import FIRST_PARTY, Plugins
+from polo.plugin.record import PluginRecord
+from polo.words import did_you_mean
+
+plugin = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="For those who write plugins: check the components of one.",
+)
+
+
+@plugin.callback()
+def _plugin() -> None:
+    """For those who write plugins: check the components of one."""
+
+
+@plugin.command("check")
+def check(
+    dist: Annotated[
+        str | None,
+        typer.Argument(metavar="[DIST]", help="A distribution; all but polo's own if not given.", show_default=False),
+    ] = None,
+    plugin: PluginOption = None,
+) -> None:
+    """Check every component of a plugin against the contract of its kind. Exit code 1 if a check fails.
+
+    A component whose required options are not components is skipped, and named: check it with
+    polo.testing.check_component and its options.
+    """
+    plugins = open_plugins(plugin)
+    records = _records(dist, plugins, [] if plugin is None else plugin)
+    failed = sum(_check(record, plugins) for record in records)
+    flush()
+    if failed:
+        note(f"{failed} failed", "bold red")
+        sys.exit(1)
+
+
+def _records(dist: str | None, plugins: Plugins, files: Sequence[Path]) -> list[PluginRecord]:
+    """The plugins that are asked for."""
+    if dist is not None:
+        found = plugins.of(dist)
+        names = [record.dist for record in plugins.records]
+        if not found:
+            raise InputError(f"no plugin comes from a distribution called {dist!r}", fix=did_you_mean(dist, names))
+        return found
+    if files:
+        return [record for record in plugins.records if record.local]
+    found = [record for record in plugins.records if record.dist != FIRST_PARTY and record.status != "blocked"]
+    if not found:
+        raise InputError("no plugin but polo's own is installed", fix="give a distribution, or --plugin FILE")
+    return found
+
+
+def _check(record: PluginRecord, plugins: Plugins) -> int:
+    """Prints what the checks of one plugin say, and gives how many failed."""
+    print_heading(record.label)
+    if record.status != "ok":
+        print_text(f"  {record.status}: {record.error}", "red")
+        return 1
+    for warning in record.warnings:
+        print_text(f"  warning: {warning}", "yellow")
+    if not record.components:
+        print_text("  no components")
+    return sum(_component(kind, component.name, record, plugins) for kind, component in record.components)
+
+
+def _component(kind: str, name: str, record: PluginRecord, plugins: Plugins) -> int:
+    from polo.testing import check_component
+
+    done, failed = 0, []
+    for one in check_component(kind, _address(kind, name, record, plugins), plugins=plugins):
+        try:
+            one()
+            done += 1
+        except RecipeError as error:
+            print_text(f"  {kind}/{name}: skipped, it needs options: {error.problems[0].what}", "yellow")
+            break
+        except AssertionError as error:
+            failed.append((one, str(error).splitlines()[0] if str(error) else one.law))
+        except Exception as error:  # a plugin's code may raise anything, and each check is told of
+            failed.append((one, " ".join(f"{type(error).__name__}: {error}".split())))
+    print_text(f"  {kind}/{name}: {done} checks hold" + (f", {len(failed)} fail" if failed else ""))
+    for one, what in failed:
+        print_text(f"    {one.name}: {what}", "red")
+    return len(failed)
+
+
+def _address(kind: str, name: str, record: PluginRecord, plugins: Plugins) -> str:
+    """The name that means this plugin's component, though others have one of the same name."""
+    same = [entry for entry in plugins.catalogue.entries(kind) if entry.name == name]
+    if len(same) == 1:
+        return name
+    alike = [entry for entry in same if entry.dist == record.dist]
+    return f"{record.dist if len(alike) == 1 else record.entry}/{name}"

@@ -1,0 +1,51 @@
+"""Terms of the policy's own in the loss of a step: computed once from the whole batch, whatever passes there are.
+
+Every process computes all of them, from the same rows under the same seed, so that their gradients are alike and are
+exchanged by nobody. Knows the contract; knows no term.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from accelerate import Accelerator
+
+from polo.data import PAD, Rows
+from polo.errors import PoloError
+from polo.model.sharding import exchanging, whole
+from polo.protocols import ExtraLoss, Policy
+from polo.scores import Draw
+
+
+def add_extra(policy: Policy, rows: Rows, draw: Draw, accelerator: Accelerator, seed: int) -> dict[str, float]:
+    """Adds the gradient of the policy's own terms to that in its parameters, and gives their values by name.
+
+    Args:
+        policy: may have terms.
+        rows: the batch of all processes.
+        draw: what was drawn for it.
+        accelerator: knows processes and device.
+        seed: of the random numbers that computing the terms takes (dropout); the same in all processes.
+
+    Raises:
+        PoloError: a term is not finite; names it.
+    """
+    if not isinstance(policy, ExtraLoss):
+        return {}
+    items, real = draw.beside(rows)
+    seen = torch.where(real, items, PAD).to(accelerator.device)
+    torch.manual_seed(seed)
+    with exchanging(policy.module, accelerator, now=False):
+        terms = {name: whole(term) for name, term in policy.extra_loss(rows, seen).items()}
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise PoloError(
+                    f"the policy's own term '{name}' of the loss is {value}",
+                    where=f"{len(rows)} rows, the first of them row {int(rows.id[0])}",
+                    fix="lower the learning rate, or the weight of the term",
+                )
+        if terms:
+            accelerator.backward(torch.stack([term.double() for term in terms.values()]).sum())
+    return values

@@ -1,0 +1,77 @@
+"""Every component that polo ships passes the checks of its kind, as a third party's would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from polo.errors import InputError
+from polo.plugin.component import KINDS
+from polo.plugin.load import load_plugins
+from polo.testing import check_component
+
+TINY = {"hidden": 16, "layers": 1, "heads": 2, "vocab": 300, "epochs": 1}
+#: options that must be given, or that make the check a quick one
+OPTIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("base", "tiny_lm"): TINY,
+    ("data", "demo"): {"users": 40},
+    ("loss", "sum"): {"of": [{"loss": "dmpo"}, {"loss": "sft", "weight": 0.5}]},
+    ("policy", "causal_lm"): {"base": {"use": "tiny_lm", **TINY}, "dtype": "float64"},
+}
+#: components that need something that no made-up world has, and what tests them instead
+APART = {
+    ("base", "hub"): "needs a model: tests/polo_causal_lm",
+    ("baseline", "run"): "needs a finished run: tests/polo_baselines",
+    ("data", "rows"): "needs files: below",
+    ("data", "sequences"): "needs files: tests/polo_datasets/test_sequences.py",
+    ("scorer", "vllm"): "needs vLLM: session vllm",
+}
+#: real data
+SLOW = {("data", "lastfm"), ("data", "ml100k")}
+
+
+def every() -> list[Any]:
+    plugins, cases = load_plugins(only=()), []
+    for kind in KINDS:
+        for name in plugins.catalogue.names(kind):
+            if (kind, name) not in APART:
+                marks = [pytest.mark.slow] if (kind, name) in SLOW else []
+                cases.append(pytest.param(kind, name, id=f"{kind}/{name}", marks=marks))
+    return cases
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("kind", "name"), every())
+def test_every_component_passes_its_checks(kind: str, name: str) -> None:
+    checks = list(check_component(kind, name, OPTIONS.get((kind, name)), plugins=load_plugins(only=())))
+    assert len(checks) > 5
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            if (kind, name) in SLOW:
+                pytest.skip(str(error))
+            raise
+
+
+def test_rows_of_files_pass_the_checks(tmp_path) -> None:
+    lines = [f"{user},item {(user * 3 + step) % 20},{step}" for user in range(12) for step in range(8)]
+    (tmp_path / "events.csv").write_text("\n".join(["user,item,timestamp", *lines]))
+    titles = [f"item {i},Title {i}" for i in range(20)]
+    (tmp_path / "items.csv").write_text("\n".join(["item,title", *titles]))
+    options = {
+        "form": "interactions",
+        "interactions": str(tmp_path / "events.csv"),
+        "items": str(tmp_path / "items.csv"),
+        "user_column": "user",
+    }
+    for check in check_component("data", "rows", options):
+        check()
+
+
+def test_nothing_is_apart_that_is_not_there() -> None:
+    catalogue = load_plugins(only=()).catalogue
+    for kind, name in {**OPTIONS, **APART, **dict.fromkeys(SLOW)}:
+        assert catalogue.find(kind, name)
