@@ -45,7 +45,19 @@ def measure(rows: Rows, evaluators: Sequence[Evaluator], score: Score) -> pa.Tab
         evaluators: none that needs ``reference`` or ``generation``.
         score: called for one block after the other.
     """
-    return pa.concat_tables([_measured(block, evaluators, *score(block)) for block in blocks(rows)])
+    return pa.concat_tables([_packed(_measured(block, evaluators, *score(block))) for block in blocks(rows)])
+
+
+def _packed(table: pa.Table) -> pa.Table:
+    """The same in memory of Arrow's own.
+
+    As arrays, what is kept of a block would lie in the middle of what its scores took and gave back, so that the
+    scores of the next block find no room there: memory would grow by a block with each.
+    """
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
 
 
 def _measured(block: Rows, evaluators: Sequence[Evaluator], scores: FloatArray, tokens: IntArray | None) -> pa.Table:
