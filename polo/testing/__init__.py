@@ -21,11 +21,11 @@ from polo.testing.checks import (
     Check,
     check_beta,
     check_component,
+    check_encoder,
     check_loss,
     check_sampler,
     parametrize_with_checks,
 )
-from polo.testing.encoders import check_encoder
 from polo.testing.world import context, small_splits
 
 __all__ = [

@@ -168,6 +168,15 @@ def check_beta(beta: Any, *, by_column: bool = False) -> None:
     check_live(Subject("beta", lambda context: beta, frozenset({"by_column"} if by_column else ())))
 
 
+def check_encoder(encoder: Any, splits: Splits) -> None:
+    """Checks an encoder on the items of ``splits``; see ``polo.testing.laws.encoder``.
+
+    Raises:
+        AssertionError: names the broken law.
+    """
+    check_live(Subject("encoder", lambda context: encoder, splits=splits))
+
+
 def check_sampler(
     sampler: Any,
     splits: Splits,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from polo.context import Context
-from polo.data import PAD, IntArray, Rows, Splits
+from polo.data import PAD, FloatArray, IntArray, ItemTable, Rows, Splits
 from polo.plugin.component import Component
 from polo.plugin.record import PluginRecord
 from polo.testing.world import small_splits
@@ -91,6 +91,20 @@ class StandInLoss:
         return pairs.sum(-1) / keep.sum(-1).clamp(min=1)
 
 
+class StandInEncoder:
+    """Four figures of each item's number."""
+
+    def __init__(self, options: None, context: Context) -> None: ...
+
+    def vectors(self, items: ItemTable, splits: Splits) -> FloatArray:
+        number = np.arange(len(items), dtype=np.float64)[:, None]
+        found: FloatArray = np.sin(number * np.arange(1, 5))
+        return found
+
+    def fingerprint(self) -> str:
+        return NAME
+
+
 class StandInPolicy:
     """``score(row, i)`` = the inner product of the mean vector of the history and that of item i, float64."""
 
@@ -138,9 +152,6 @@ class StandInPolicy:
     def start_stage(self, name: str) -> None:
         """Nothing to do."""
 
-    def extra_loss(self) -> None:
-        return None
-
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
 
@@ -172,6 +183,7 @@ RECORD: Final = PluginRecord(
             "sampler": StandInSampler,
             "beta": StandInBeta,
             "loss": StandInLoss,
+            "encoder": StandInEncoder,
         }.items()
     ),
 )

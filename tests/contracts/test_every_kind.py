@@ -12,11 +12,15 @@ from polo.plugin.component import KINDS
 from polo.plugin.load import load_plugins
 from polo.testing import check_component
 
+STAND_IN = "polo-testing/stand_in"
 TINY = {"hidden": 16, "layers": 1, "heads": 2, "vocab": 300, "epochs": 1}
 #: options that must be given, or that make the check a quick one
 OPTIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("base", "tiny_lm"): TINY,
     ("data", "demo"): {"users": 40},
+    ("encoder", "lsa"): {"k": 8, "min_items": 1},
+    ("encoder", "norm"): {"from": STAND_IN},
+    **{("encoder", name): {"from": STAND_IN, "k": 3} for name in ("pca", "whiten", "rec_pca")},
     ("loss", "sum"): {"of": [{"loss": "dmpo"}, {"loss": "sft", "weight": 0.5}]},
     ("policy", "causal_lm"): {"base": {"use": "tiny_lm", **TINY}, "dtype": "float64"},
 }
@@ -25,6 +29,8 @@ APART = {
     ("base", "hub"): "needs a model: tests/polo_causal_lm",
     ("baseline", "run"): "needs a finished run: tests/polo_baselines",
     ("data", "rows"): "needs files: below",
+    ("encoder", "file"): "needs a file: test_encoders.py",
+    ("encoder", "text_encoder"): "needs a model: tests/polo_tfllmer",
     ("data", "sequences"): "needs files: tests/polo_datasets/test_sequences.py",
     ("scorer", "vllm"): "needs vLLM: session vllm",
 }

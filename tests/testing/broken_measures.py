@@ -9,7 +9,7 @@ import numpy as np
 
 from polo import Finding, ItemTable, Known, Rows, Sequences, Splits
 from polo.testing import small_splits
-from polo.testing.stand_ins import StandInData
+from polo.testing.stand_ins import StandInData, StandInEncoder
 from tests.testing.broken import Table, broken
 
 
@@ -203,4 +203,20 @@ TRACKERS: Table = {
     "takes_every_line": broken(Keeps, "changes_no_line", log=_only_steps),
     "closes_without_a_line": broken(Keeps, close=_needs_a_line),
     "changes_no_line": broken(Keeps, log=lambda self, metrics: self.lines.append(metrics.pop("stage", None))),
+}
+
+
+def _held_out(self: Any, items: Any, splits: Splits) -> Any:
+    return np.full((len(items), 2), float(len(splits.test)))
+
+
+ENCODERS: Table = {
+    "gives_a_vector_an_item": broken(StandInEncoder, vectors=lambda self, items, splits: np.ones(len(items))),
+    "gives_the_same_again": broken(
+        StandInEncoder,
+        "learns_from_training_alone",
+        vectors=lambda self, items, splits: np.full((len(items), 2), float(_count(self))),
+    ),
+    "learns_from_training_alone": broken(StandInEncoder, vectors=_held_out),
+    "fingerprint_is_stable": broken(StandInEncoder, fingerprint=lambda self: str(id(self))),
 }

@@ -61,6 +61,9 @@ POLICIES: Table = {
         StandInPolicy, keys=lambda self, rows, items: [b"0123456789abcdef"] * len(rows)
     ),
     "cost_is_counted": broken(StandInPolicy, cost=lambda self, rows, n: np.zeros(len(rows), np.int64)),
+    "terms_of_its_own_are_numbers": broken(
+        StandInPolicy, extra_loss=lambda self, rows, items: {"l2": self.module.vectors.weight.sum(dim=1)}
+    ),
     "shortcuts_score_alike": broken(
         StandInPolicy,
         user_vectors=lambda self, rows: torch.ones(len(rows), 4, dtype=torch.float64),

@@ -11,7 +11,7 @@ from polo.testing.laws.declaration import LAWS, builds
 from polo.testing.stand_ins import RECORD
 from polo.testing.subject import Subject
 from tests.testing.broken import Broken
-from tests.testing.broken_measures import AUDITS, BASELINES, DATA, EVALUATORS, TRACKERS
+from tests.testing.broken_measures import AUDITS, BASELINES, DATA, ENCODERS, EVALUATORS, TRACKERS
 from tests.testing.broken_models import BASES, OPTIMISERS, POLICIES, SCORERS
 from tests.testing.broken_training import BETAS, LOSSES, SAMPLERS
 
@@ -22,6 +22,7 @@ BROKEN = {
     "sampler": SAMPLERS,
     "beta": BETAS,
     "loss": LOSSES,
+    "encoder": ENCODERS,
     "optimiser": OPTIMISERS,
     "scorer": SCORERS,
     "evaluator": EVALUATORS,

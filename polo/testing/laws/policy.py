@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polo.candidates import attach
 from polo.data import PAD, Rows
-from polo.protocols import Embeds, Fits, Policy, ScoresMany, TopItems
+from polo.protocols import Embeds, ExtraLoss, Fits, Policy, ScoresMany, TopItems
 from polo.testing.subject import Subject
 
 _ROWS = 8
@@ -145,6 +145,15 @@ def cost_is_counted(subject: Subject) -> None:
     assert (many >= few).all(), "more items cost no less"
 
 
+def terms_of_its_own_are_numbers(subject: Subject) -> None:
+    """`extra_loss` gives finite numbers by name, to be added to the mean loss of a step; or none."""
+    shown = _shown(subject)
+    terms = shown.policy.extra_loss(shown.rows, shown.items) if isinstance(shown.policy, ExtraLoss) else {}
+    for name, term in terms.items():
+        assert term.shape == (), f"the term {name!r} is one number, not of shape {tuple(term.shape)}"
+        assert term.isfinite(), f"the term {name!r} is finite"
+
+
 def shortcuts_score_alike(subject: Subject) -> None:
     """What else it offers (vectors, long lists, best items of the catalogue) agrees with `score`."""
     shown = _shown(subject)
@@ -210,5 +219,6 @@ LAWS = (
     fingerprint_is_not_of_weights,
     keys_tell_what_is_computed,
     cost_is_counted,
+    terms_of_its_own_are_numbers,
     shortcuts_score_alike,
 )
