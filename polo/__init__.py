@@ -95,6 +95,7 @@ _PUBLIC = {
     "Trouble": "polo.protocols",
     "Vectors": "polo.protocols",
     "Writes": "polo.protocols",
+    "best_columns": "polo.best",
     "draw_distinct": "polo.distinct",
     "hookimpl": "polo.plugin.hookspecs",
     "seed_of": "polo.randomness",
@@ -105,6 +106,7 @@ _PUBLIC = {
 __all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
+    from polo.best import best_columns as best_columns
     from polo.context import Choice as Choice
     from polo.context import Context as Context
     from polo.data import PAD as PAD

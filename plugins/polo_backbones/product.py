@@ -69,8 +69,8 @@ class _ListedProducts(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_rows = embedding_bag(items.contiguous(), table, mode="sum", per_sample_weights=g)
         if ctx.needs_input_grad[1]:
-            flat, order = items.reshape(-1).sort(stable=True)
-            first = torch.searchsorted(flat, torch.arange(len(table), device=flat.device))
-            weights = g.reshape(-1)[order]
+            flat = items.reshape(-1)
+            order, counts = flat.argsort(stable=True), torch.bincount(flat, minlength=len(table))
+            first, weights = counts.cumsum(0) - counts, g.reshape(-1)[order]
             of_table = embedding_bag(order // items.shape[1], rows, first, mode="sum", per_sample_weights=weights)
         return of_rows, of_table, None

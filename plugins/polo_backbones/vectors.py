@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from polo import PAD, Context, FloatArray, InputError, IntArray, Ragged, Rows, Splits, Top
+from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top, best_columns
 from polo_backbones.items import Encoded, given_items
 from polo_backbones.options import VectorOptions
 from polo_backbones.product import listed_products
@@ -181,8 +181,10 @@ class VectorPolicy:
             items = self.item_vectors().T
             for start in range(0, len(rows), together):
                 part = slice(start, start + together)
-                found = (self.user_vectors(rows[part]) @ items).double().cpu().numpy()
-                places[part], scores[part] = _best(found, k, None if without is None else without[part])
+                found = _without(self.user_vectors(rows[part]) @ items, None if without is None else without[part])
+                column, best = (one.cpu().numpy() for one in best_columns(found, k))
+                places[part, : column.shape[1]] = np.where(np.isfinite(best), column, PAD)
+                scores[part, : best.shape[1]] = best
         return Top(places, scores, places != PAD)
 
     def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
@@ -269,12 +271,9 @@ def _seed(context: Context, name: str) -> int:
     return seed_of(context.seed, "policy", name)
 
 
-def _best(scores: FloatArray, k: int, without: Ragged | None) -> tuple[IntArray, FloatArray]:
-    """The k best columns of each line, equal ones by number, without those that are left out."""
+def _without(scores: Float[Tensor, "b n"], without: Ragged | None) -> Float[Tensor, "b n"]:
+    """The scores with ``-inf`` for what is left out of each line; changes them."""
     if without is not None:
-        scores[np.repeat(np.arange(len(scores)), without.lengths), without.items] = -np.inf
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    best = np.take_along_axis(scores, order, axis=1)
-    short = k - order.shape[1]
-    order = np.pad(np.where(np.isfinite(best), order, PAD), ((0, 0), (0, short)), constant_values=PAD)
-    return order, np.pad(best, ((0, 0), (0, short)), constant_values=-np.inf)
+        line = torch.arange(len(scores)).repeat_interleave(torch.from_numpy(without.lengths))
+        scores[line.to(scores.device), torch.from_numpy(without.items).to(scores.device)] = -torch.inf
+    return scores

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import torch
 
+from polo.best import best_columns
 from polo.data import FloatArray, IntArray, Rows
 from polo.evaluate.metrics import System, per_row, totals
 from polo.protocols import Evaluator, Totals
@@ -43,7 +45,19 @@ def measure(rows: Rows, evaluators: Sequence[Evaluator], score: Score) -> pa.Tab
         evaluators: none that needs ``reference`` or ``generation``.
         score: called for one block after the other.
     """
-    return pa.concat_tables([_measured(block, evaluators, *score(block)) for block in blocks(rows)])
+    return pa.concat_tables([_packed(_measured(block, evaluators, *score(block))) for block in blocks(rows)])
+
+
+def _packed(table: pa.Table) -> pa.Table:
+    """The same in memory of Arrow's own.
+
+    As arrays, what is kept of a block would lie in the middle of what its scores took and gave back, so that the
+    scores of the next block find no room there: memory would grow by a block with each.
+    """
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
 
 
 def _measured(block: Rows, evaluators: Sequence[Evaluator], scores: FloatArray, tokens: IntArray | None) -> pa.Table:
@@ -58,7 +72,7 @@ def _measured(block: Rows, evaluators: Sequence[Evaluator], scores: FloatArray, 
         "above": ranked.above,
         "tied": ranked.tied,
         "ranked": ranked.length,
-        "log_total": _log_total(ranked.scores),
+        "log_total": _log_total(ranked.scores, best[:, :1]),
         "items": [row[:n].astype(np.int32) for row, n in zip(items, held, strict=True)],
         "scores": [row[:n] for row, n in zip(best, held, strict=True)],
     }
@@ -78,21 +92,14 @@ def top(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
         >>> top(np.array([[1.0, 3.0, 1.0, 3.0]]), 3)[0].tolist()
         [[1, 3, 0]]
     """
-    k = min(k, scores.shape[1])
-    last = -np.partition(-scores, k - 1, axis=1)[:, k - 1, None]
-    more, equal = scores > last, scores == last
-    room = k - more.sum(axis=1, keepdims=True)
-    chosen = more | (equal & (np.cumsum(equal, axis=1) <= room))
-    column = np.nonzero(chosen)[1].reshape(len(scores), k)
-    found = np.take_along_axis(scores, column, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    return np.take_along_axis(column, order, axis=1), np.take_along_axis(found, order, axis=1)
+    columns, values = best_columns(torch.from_numpy(scores), k)
+    return columns.numpy(), values.numpy()
 
 
-def _log_total(scores: FloatArray) -> FloatArray:
-    """``[N]`` log of the sum of exp of each row."""
-    highest = scores.max(axis=1)
-    total: FloatArray = highest + np.log(np.exp(scores - highest[:, None]).sum(axis=1))
+def _log_total(scores: FloatArray, highest: FloatArray) -> FloatArray:
+    """``[N]`` log of the sum of exp of each row, whose highest score ``[N, 1]`` is known."""
+    shares = scores - highest
+    total: FloatArray = highest[:, 0] + np.log(np.exp(shares, out=shares).sum(axis=1))
     return total
 
 

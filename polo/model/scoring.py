@@ -134,7 +134,7 @@ def score_every(policy: Policy, budget: int) -> Every:
     def products(rows: Rows) -> tuple[FloatArray, IntArray]:
         scores = without_gradient(lambda: embedder.user_vectors(rows) @ items.T)
         found: FloatArray = scores.double().cpu().numpy()
-        return found, np.ones(found.shape, np.int64)
+        return found, np.broadcast_to(np.ones(1, np.int64), found.shape)
 
     return products
 

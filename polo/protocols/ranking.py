@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,8 @@ from polo.errors import PoloError
 
 #: entries of the largest temporary array; bounds memory, never the result
 _ENTRIES: Final = 1 << 22
+#: lists of this length are compared one by one, shorter ones many at a time; the same counts
+_LONG: Final = 1 << 11
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,15 @@ class Ranked:
             row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
             raise PoloError(f"a score of row {int(rows.id[row])} is not finite: {scores[row].tolist()[:100]}",
                             fix="look at what scored it; a ranking of such scores would mean nothing")  # fmt: skip
-        length = np.full(len(rows), scores.shape[1], np.int64)
-        if rows.whole is not None:
+        length, at = np.full(len(rows), scores.shape[1], np.int64), np.arange(len(rows), dtype=np.int64)
+        if rows.whole is not None:  # an item's column is its number
             scores, length = _left_out(rows.whole.without, scores), rows.whole.lengths
-        truth = (rows.candidates == rows.target[:, None]).argmax(axis=1).astype(np.int64)
-        alone = _standing(scores, np.arange(len(rows), dtype=np.int64), truth)
-        places = alone if rows.relevant is None else _standing(scores, *_columns(rows.candidates, rows.relevant))
+            truth, find = rows.target, _owners
+        else:
+            truth = (rows.candidates == rows.target[:, None]).argmax(axis=1).astype(np.int64)
+            find = partial(_columns, rows.candidates)
+        alone = _standing(scores, at, truth)
+        places = alone if rows.relevant is None else _standing(scores, *find(rows.relevant))
         return cls(rows, scores, truth, alone.above, alone.tied, length, places, reference, generated)
 
     def accuracy(self) -> FloatArray:
@@ -119,11 +125,22 @@ def _columns(candidates: IntArray, relevant: Ragged) -> tuple[IntArray, IntArray
     return owner[found], column[found]
 
 
+def _owners(relevant: Ragged) -> tuple[IntArray, IntArray]:
+    """Row ``[M]`` and number ``[M]`` of the relevant items."""
+    return np.repeat(np.arange(len(relevant), dtype=np.int64), relevant.lengths), relevant.items
+
+
 def _standing(scores: FloatArray, row: IntArray, column: IntArray) -> Places:
     above, tied = np.empty(len(row), np.int64), np.empty(len(row), np.int64)
+    own = scores[row, column]
+    if scores.shape[1] >= _LONG:  # no copy of a line for each of its items
+        for i, (line, value) in enumerate(zip(row.tolist(), own.tolist(), strict=True)):
+            above[i] = np.count_nonzero(scores[line] > value)
+            tied[i] = np.count_nonzero(scores[line] == value) - 1
+        return Places(row, above, tied)
     for part in _parts(len(row), scores.shape[1]):
-        beside, own = scores[row[part]], scores[row[part], column[part]][:, None]
-        above[part], tied[part] = (beside > own).sum(axis=1), (beside == own).sum(axis=1) - 1
+        beside, mine = scores[row[part]], own[part, None]
+        above[part], tied[part] = (beside > mine).sum(axis=1), (beside == mine).sum(axis=1) - 1
     return Places(row, above, tied)
 
 

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 
 from polo.data import PAD, Rows
 from polo.errors import PoloError
+from polo.model.seeding import seed_device
 from polo.model.sharding import exchanging, whole
 from polo.protocols import ExtraLoss, Policy
 from polo.scores import Draw
@@ -35,7 +36,7 @@ def add_extra(policy: Policy, rows: Rows, draw: Draw, accelerator: Accelerator, 
         return {}
     items, real = draw.beside(rows)
     seen = torch.where(real, items, PAD).to(accelerator.device)
-    torch.manual_seed(seed)
+    seed_device(seed, accelerator.device)
     with exchanging(policy.module, accelerator, now=False):
         terms = {name: whole(term) for name, term in policy.extra_loss(rows, seen).items()}
         values = {name: float(term.detach()) for name, term in terms.items()}

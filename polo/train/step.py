@@ -22,6 +22,7 @@ from polo.errors import PoloError
 from polo.model.catalogue import scored_with_total
 from polo.model.passes import passes
 from polo.model.peeking import looking
+from polo.model.seeding import seed_device
 from polo.model.sharding import agreed, exchanging
 from polo.protocols import AfterStep, BeforeStep, Embeds, Policy
 from polo.randomness import RowRandom, seed_of
@@ -112,7 +113,8 @@ class Stepper:
 
     def _seed(self, step: int, number: int) -> None:
         """Dropout of this pass; the same when the pass is computed twice."""
-        torch.manual_seed(seed_of(*self._key, "dropout", step, self._accelerator.process_index, number))
+        seed = seed_of(*self._key, "dropout", step, self._accelerator.process_index, number)
+        seed_device(seed, self._accelerator.device)
 
     def judge(self, scores: Scores, epoch: int, progress: float) -> Judged:
         """Keep, beta and loss of scored rows."""

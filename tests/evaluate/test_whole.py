@@ -19,6 +19,7 @@ from polo.evaluate.metrics import System
 from polo.evaluate.whole import Kept, blocks, measure, top
 from polo.model.scoring import score_every, score_lists
 from polo.plugin.load import load_plugins
+from polo.protocols import ranking
 from polo_metrics.catalogue import Coverage, PopularityLift
 from polo_metrics.options import AtK
 from polo_metrics.ranking import MAP, MRR, NDCG, HitRatio, Precision, Recall
@@ -98,6 +99,18 @@ def test_law_all_is_the_list_of_all_unmasked_items(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole, "ENTRIES", entries)
         same(rows, splits, lambda part: np.take_along_axis(table[part.id], part.candidates, axis=1))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_law_long_lists_compared_one_by_one_give_the_same_places(seed: int, several: bool) -> None:
+    rows, splits = world(seed, 11, 6, several=several)
+    table = np.random.default_rng(seed).integers(0, 3, (6, 11)).astype(np.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_LONG", 1)
+        kept = measure(rows, evaluators(splits), lambda block: (table[block.id], None))
+    expected = measure(rows, evaluators(splits), lambda block: (table[block.id], None))
+    assert kept.equals(expected)
 
 
 @pytest.mark.parametrize("name", BASELINES)
