@@ -117,6 +117,7 @@ class LightGCN(UserPolicy):
     """
 
     options: LightGCNOptions
+    net_class: type[LightGCNNet] = LightGCNNet
 
     def __init__(self, options: LightGCNOptions, context: Context, name: str = "lightgcn") -> None:
         super().__init__(name, options, context)
@@ -124,4 +125,4 @@ class LightGCN(UserPolicy):
 
     def network(self, splits: Splits, generator: torch.Generator) -> VectorNet:
         graph = normalised_graph(*edges(splits.train), splits.n_users, len(splits.items))
-        return LightGCNNet(self.options, self.prepare(splits), len(splits.items), graph.to(self.device), generator)
+        return self.net_class(self.options, self.prepare(splits), len(splits.items), graph.to(self.device), generator)

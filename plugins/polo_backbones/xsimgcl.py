@@ -9,10 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from polo import BoolArray, Context, Splits, seed_of
-from polo_backbones.lightgcn import LightGCN, LightGCNNet, edges, mean, normalised_graph
+from polo import BoolArray, Context, seed_of
+from polo_backbones.lightgcn import LightGCN, LightGCNNet, mean
 from polo_backbones.options import XSimGCLOptions
-from polo_backbones.vectors import VectorNet
 
 
 def contrast(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], tau: float) -> Float[Tensor, ""]:
@@ -101,14 +100,11 @@ class XSimGCL(LightGCN):
 
     options: XSimGCLOptions
     net: XSimGCLNet
+    net_class = XSimGCLNet
 
     def __init__(self, options: XSimGCLOptions, context: Context) -> None:
         super().__init__(options, context, name="xsimgcl")
         self._seed, self._stage = context.seed, ""
-
-    def network(self, splits: Splits, generator: torch.Generator) -> VectorNet:
-        graph = normalised_graph(*edges(splits.train), splits.n_users, len(splits.items))
-        return XSimGCLNet(self.options, self.prepare(splits), len(splits.items), graph.to(self.device), generator)
 
     def start_stage(self, name: str) -> None:
         self._stage = name

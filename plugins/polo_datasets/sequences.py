@@ -96,7 +96,8 @@ def _sets_held_out(sequences: Sequences, held: tuple[IntArray, IntArray], histor
     last = leave_last_out(_with_one_more(sequences), history, min_history)
     order = np.argsort(held[0], kind="stable")
     user, item = held[0][order], held[1][order]
-    known = set(zip(*(part.tolist() for part in pairs(sequences)), strict=True))
+    taken = pairs(sequences)
+    known = set(zip(*(part.tolist() for part in taken), strict=True))
     new = np.array([pair not in known for pair in zip(user.tolist(), item.tolist(), strict=True)], np.bool_)
     sets = sequences_of(user[new], item[new])
     lists = Ragged(sets.items, sets.offsets)
@@ -105,8 +106,7 @@ def _sets_held_out(sequences: Sequences, held: tuple[IntArray, IntArray], histor
     rows = last.test[np.flatnonzero(there)]
     relevant = lists[np.array([place[u] for u in rows.user.tolist()], np.int64)]
     test = Rows(rows.id, rows.user, rows.history, relevant.items[relevant.offsets[:-1]], relevant=relevant)
-    taken, answers = pairs(sequences), (user[new], item[new])
-    both = (np.concatenate([taken[0], answers[0]]), np.concatenate([taken[1], answers[1]]))
+    both = (np.concatenate([taken[0], user[new]]), np.concatenate([taken[1], item[new]]))
     return replace(last, test=test, known_all=both)
 
 

@@ -130,10 +130,16 @@ class File:
         """Of the options, and of the bytes of the files but not their places."""
         named = [self.path, *([Path(self.options.ids).expanduser()] if self.options.ids else [])]
         try:
-            hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in named]
+            hashes = [_sha256(path) for path in named]
         except OSError as error:
             raise self._wrong(f"cannot be read: {error}", "set path to a file") from error
         return print_of("file", replace(self.options, path=self.path.name, ids=None), *hashes)
+
+
+def _sha256(path: Path) -> str:
+    """Of a file that may be larger than memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _named(ids: Sequence[str]) -> str:

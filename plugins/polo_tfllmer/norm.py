@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polo import Context, Encoder, ItemTable, Splits, Vectors
+from polo import Context, ItemTable, Splits, Vectors
 from polo_tfllmer.options import NormOptions
-from polo_tfllmer.prints import print_of
+from polo_tfllmer.transform import Transform
 
 #: what a length is at least, so that a vector of zeros stays one
 _LEAST = 1e-12
 
 
-class Norm:
+class Norm(Transform[NormOptions]):
     """``e_i / max(|e_i|, 1e-12)``, where an item is read and where it is scored, in every forward.
 
     After TF-LLMER, arXiv 2604.20490, from whose summary it is inferred: with ``|e_i| = 1`` the softmax loss of
@@ -30,9 +30,11 @@ class Norm:
         ([[0.6000000238418579, 0.800000011920929], [0.0, 0.0]], 1.0)
     """
 
+    name = "norm"
+
     def __init__(self, options: NormOptions, context: Context) -> None:
-        self.options, self.temperature = options, options.temperature
-        self.inner: Encoder = context.build(options.from_)
+        super().__init__(options, context)
+        self.temperature = options.temperature
 
     def vectors(self, items: ItemTable, splits: Splits) -> Vectors:
         x = self.inner.vectors(items, splits)
@@ -42,6 +44,3 @@ class Norm:
 
     def forward(self, vectors: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         return torch.nn.functional.normalize(vectors, dim=-1, eps=_LEAST)
-
-    def fingerprint(self) -> str:
-        return print_of("norm", self.options, self.inner.fingerprint())

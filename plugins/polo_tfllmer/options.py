@@ -52,11 +52,17 @@ class FileOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReduceOptions:
-    """What transforms to fewer dimensions share."""
+class FromOptions:
+    """What all transforms share."""
 
     #: where vectors come from
     from_: Ref["encoder"] = field(default_factory=_lsa)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReduceOptions(FromOptions):
+    """What transforms to fewer dimensions share."""
+
     #: numbers of a vector afterwards
     k: Annotated[int, Ge(1)] = 64
 
@@ -91,11 +97,9 @@ class RecPCAOptions(ReduceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormOptions:
+class NormOptions(FromOptions):
     """Vectors of length 1."""
 
-    #: where vectors come from
-    from_: Ref["encoder"] = field(default_factory=_lsa)
     #: scores are divided by it; about 1 where rows' vectors are as long as the root of their width (SASRec's, which end
     #: in a layer norm), about 0.1 where they have length 1 too
     temperature: Annotated[float, Gt(0)] = 1.0

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from polo import Context, Encoder, FloatArray, ItemTable, Splits
+from polo import FloatArray, ItemTable, Splits
 from polo_tfllmer.linear import directions, mean_of, project, scatter
 from polo_tfllmer.options import PCAOptions, WhitenOptions
-from polo_tfllmer.prints import print_of
+from polo_tfllmer.transform import Transform
 
 #: variances below this share of the largest are rounding
 _NOTHING = 1e-10
 
 
-class PCA:
+class PCA(Transform[PCAOptions]):
     """``Z = (X - 1 m^T) W``, W the k leading eigenvectors of ``C = (X - 1 m^T)^T (X - 1 m^T)``. Float64.
 
     Example (the first direction holds all but a little):
@@ -25,20 +25,15 @@ class PCA:
         (20, 2)
     """
 
-    def __init__(self, options: PCAOptions, context: Context) -> None:
-        self.options = options
-        self.inner: Encoder = context.build(options.from_)
+    name = "pca"
 
     def vectors(self, items: ItemTable, splits: Splits) -> FloatArray:
         x = self.inner.vectors(items, splits)
         mean = mean_of(x)
         return project(x, mean, directions(scatter(x, mean), self.options.k)[1])
 
-    def fingerprint(self) -> str:
-        return print_of("pca", self.options, self.inner.fingerprint())
 
-
-class Whiten:
+class Whiten(Transform[WhitenOptions]):
     """PCA whose components all have variance 1: ``Z_j / sqrt(v_j + ridge * v_1)``, v_j the variance of component j.
 
     Components without variance are 0. Float64.
@@ -52,9 +47,7 @@ class Whiten:
         [1.0, 1.0]
     """
 
-    def __init__(self, options: WhitenOptions, context: Context) -> None:
-        self.options = options
-        self.inner: Encoder = context.build(options.from_)
+    name = "whiten"
 
     def vectors(self, items: ItemTable, splits: Splits) -> FloatArray:
         x = self.inner.vectors(items, splits)
@@ -63,6 +56,3 @@ class Whiten:
         there = values > _NOTHING * max(values[0], 0.0)
         spread = np.sqrt(np.where(there, values + self.options.ridge * values[0], 1.0))
         return project(x, mean, w * np.where(there, 1 / spread, 0.0))
-
-    def fingerprint(self) -> str:
-        return print_of("whiten", self.options, self.inner.fingerprint())

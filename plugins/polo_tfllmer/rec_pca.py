@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from polo import Choice, Context, Encoder, FloatArray, ItemTable, Splits
+from polo import Choice, Context, FloatArray, ItemTable, Splits
 from polo_tfllmer.graph import laplacian, together
 from polo_tfllmer.linear import directions, mean_of, project, scatter, through
 from polo_tfllmer.options import PCAOptions, RecPCAOptions, WhitenOptions
-from polo_tfllmer.prints import print_of
+from polo_tfllmer.transform import Transform
 
 
-class RecPCA:
+class RecPCA(Transform[RecPCAOptions]):
     """Rec-PCA of TF-LLMER, arXiv 2604.20490. Its equations could not be read; what follows is inferred from its
     summary (reduction that keeps semantic information and penalises total variation on an item-item graph), and each
     choice is an option.
@@ -39,9 +39,11 @@ class RecPCA:
         (20, 2)
     """
 
+    name = "rec_pca"
+
     def __init__(self, options: RecPCAOptions, context: Context) -> None:
-        self.options, self._say = options, context.say
-        self.inner: Encoder = context.build(options.from_)
+        super().__init__(options, context)
+        self._say = context.say
 
     @staticmethod
     def peers(options: RecPCAOptions) -> list[Choice]:
@@ -76,6 +78,3 @@ class RecPCA:
         beside = np.eye(len(c)) + o.lambda_ * len(c) / total * t
         basis: FloatArray = np.linalg.qr(directions(c, o.k, beside)[1])[0]
         return basis
-
-    def fingerprint(self) -> str:
-        return print_of("rec_pca", self.options, self.inner.fingerprint())

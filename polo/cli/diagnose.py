@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polo.cli import INTERRUPTED
 from polo.cli.common import (
     JsonOption,
     NoPluginOption,
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from polo.plugin.load import Plugins
     from polo.recipe.model import Resolved
     from polo.report.diagnosis import Diagnosed
-
-#: exit code after Ctrl-C, as shells report it
-INTERRUPTED = 130
 
 
 def diagnose(

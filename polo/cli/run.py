@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from polo.cli import INTERRUPTED
 from polo.cli.common import (
     NoPluginOption,
     OverridesArgument,
@@ -22,9 +23,6 @@ from polo.cli.common import (
     open_recipe,
 )
 from polo.cli.output import note
-
-#: exit code after Ctrl-C, as shells report it
-INTERRUPTED = 130
 
 ResumeOption = Annotated[
     Path | None,

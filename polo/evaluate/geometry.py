@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 from scipy import sparse
 
+from polo.best import best_columns
 from polo.data import PAD, FloatArray, IntArray, Sequences
 
 #: neighbours of an item that are compared
@@ -102,12 +104,10 @@ def taken_together(sequences: Sequences, n_items: int, k: int) -> IntArray:
 
 def _best(found: FloatArray, k: int, near: IntArray, value: FloatArray) -> None:
     """Writes the columns of the k largest finite entries of each line, and the entries."""
-    k = min(k, found.shape[1])
-    some = np.argpartition(-found, k - 1, axis=1)[:, :k]
-    order = np.take_along_axis(some, np.argsort(-np.take_along_axis(found, some, axis=1), axis=1), axis=1)
-    best = np.take_along_axis(found, order, axis=1)
-    near[:, :k] = np.where(np.isfinite(best), order, PAD)
-    value[:, :k] = np.where(np.isfinite(best), best, 0.0)
+    columns, best = (part.numpy() for part in best_columns(torch.from_numpy(found), k))
+    there = np.isfinite(best)
+    near[:, : best.shape[1]] = np.where(there, columns, PAD)
+    value[:, : best.shape[1]] = np.where(there, best, 0.0)
 
 
 def _parts(total: int, width: int) -> Iterator[slice]:

@@ -33,15 +33,10 @@ def _first(value: Any) -> Any:
     return _drawing(change)
 
 
-class Counting(StandInSampler):
-    """Draws other items after each step, and tells checkpoints how many there were."""
+class Steps:
+    """Counts steps, and tells checkpoints how many there were."""
 
-    def __init__(self, options: Any, context: Any) -> None:
-        super().__init__(options, context)
-        self.steps = 0
-
-    def draw(self, rows: Any, rng: Any, peek: Any) -> Draw:
-        return super().draw(rows, rng.child(self.steps), peek)
+    steps = 0
 
     def after_step(self, step: int) -> None:
         self.steps += 1
@@ -51,6 +46,13 @@ class Counting(StandInSampler):
 
     def load_state_dict(self, state: Any) -> None:
         self.steps = int(state["steps"])
+
+
+class Counting(Steps, StandInSampler):
+    """Draws other items after each step."""
+
+    def draw(self, rows: Any, rng: Any, peek: Any) -> Draw:
+        return super().draw(rows, rng.child(self.steps), peek)
 
 
 def _calls(self: Any) -> int:
@@ -110,22 +112,11 @@ def _spoil(call: Any) -> Any:
     return spoilt
 
 
-class Growing(StandInBeta):
+class Growing(Steps, StandInBeta):
     """Grows with each step."""
-
-    steps = 0
 
     def __call__(self, scores: Any, keep: Tensor, progress: float) -> Tensor:
         return super().__call__(scores, keep, progress) + self.steps
-
-    def after_step(self, step: int) -> None:
-        self.steps += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps}
-
-    def load_state_dict(self, state: Any) -> None:
-        self.steps = int(state["steps"])
 
 
 BETAS: Table = {
@@ -178,22 +169,11 @@ def _masked_late(self: Any, scores: Any, keep: Tensor, beta: Tensor) -> Tensor:
     return (softplus(beta * (ratio[:, 1:] - ratio[:, :1])) * keep).sum(-1) / keep.sum(-1).clamp(min=1)
 
 
-class Warming(StandInLoss):
+class Warming(Steps, StandInLoss):
     """Weighs more with each step."""
-
-    steps = 0
 
     def __call__(self, scores: Any, keep: Tensor, beta: Tensor) -> Tensor:
         return super().__call__(scores, keep, beta) * (1 + self.steps)
-
-    def after_step(self, step: int) -> None:
-        self.steps += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps}
-
-    def load_state_dict(self, state: Any) -> None:
-        self.steps = int(state["steps"])
 
 
 LOSSES: Table = {
