@@ -98,6 +98,9 @@ class Bare:
     def item_vectors(self):
         return self.module.item
 
+    def vectors(self, rows):
+        return self.user_vectors(rows), self.item_vectors()
+
     def tokens(self, items):
         return torch.ones_like(items)
 
