@@ -69,7 +69,7 @@ def _spoil_rows(self: Any, rows: Any, rng: Any, peek: Any) -> Draw:
 SAMPLERS: Table = {
     "draws_items": broken(
         StandInSampler,
-        draw=_drawing(lambda draw, rows: Draw(draw.items.float(), draw.valid)),
+        draw=_drawing(lambda draw, rows: Draw(draw.items.int(), draw.valid)),
     ),
     "draws_from_the_catalogue": broken(StandInSampler, "draws_nothing_known", draw=_first(lambda rows, items: 60)),
     "draws_different_items": broken(StandInSampler, draw=_first(lambda rows, items: items[:, 1])),
