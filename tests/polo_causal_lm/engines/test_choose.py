@@ -218,8 +218,9 @@ def test_a_base_that_cannot_score_titles_is_refused_with_what_to_do(name: str) -
     config, dtype, said = CANNOT_SCORE[name]
     with quiet():
         model = transformers.AutoModelForCausalLM.from_config(config(), attn_implementation="eager").to(dtype)
+        generator = torch.Generator().manual_seed(0)
         for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.25)
+            torch.nn.init.normal_(parameter, std=0.25, generator=generator)
         if "PhiMoE" in name:
             model = add_lora(model, LoraOptions(r=4, dropout=0.0))
     scorer = CandidateScorer(model, Naive())
