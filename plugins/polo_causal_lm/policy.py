@@ -20,7 +20,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import PAD, Context, InputError, IntArray, NamedBase, Ragged, Rows, Splits, Top, Trouble
+from polo import (
+    PAD,
+    Context,
+    Drawn,
+    InputError,
+    IntArray,
+    NamedBase,
+    Ragged,
+    RowRandom,
+    Rows,
+    Splits,
+    Top,
+    Trouble,
+    sent,
+)
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
@@ -42,13 +56,15 @@ from polo_causal_lm.topk.search import Ranking, Wish
 
 #: bytes of keys and values that a search for the best titles keeps: 1 GiB
 _MEMORY = 1 << 30
+#: tokens of a pass of such a search
+BUDGET = 16384
 #: rows among which the start-up check looks for long ones, and titles of a row without a list in it
 _LOOKED_AT, _TITLES = 64, 20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 class CausalLM:
-    """A causal LM with LoRA adapters; follows :class:`polo.protocols.Policy`.
+    """A causal LM with LoRA adapters; follows :class:`polo.protocols.Policy` and :class:`polo.OnHost`.
 
     Attributes:
         module: what is trained; may be replaced by a wrapped one (DDP, FSDP), which is then what ``score`` calls.
@@ -60,6 +76,7 @@ class CausalLM:
     """
 
     unit: Literal["logprob"] = "logprob"
+    items_on_host: Literal[True] = True
 
     def __init__(self, options: CausalLMOptions, context: Context) -> None:
         if context.splits is None:
@@ -167,7 +184,7 @@ class CausalLM:
         without: Ragged | None = None,
         nodes: int | None = None,
         ranking: Ranking = "sum",
-        budget: int = 16384,
+        budget: int = BUDGET,
         memory: int = _MEMORY,
     ) -> Top:
         """As :class:`polo.TopItems` says, by best-first search over the titles' tree (see ``topk.search``).
@@ -194,9 +211,25 @@ class CausalLM:
         with self._fast_layers():
             return self._best.by_search(Machine(self.module, device, budget, memory), rows, wish, without)
 
+    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
+        """As :class:`polo.DrawsItems` says: by what the model would write of the catalogue (see ``topk.draws``).
+
+        q is a product over tokens, each among those that titles go on with there, and not the softmax of whole titles'
+        scores; the two are equal where the model writes titles of the catalogue only.
+
+        Raises:
+            InputError: the prompt shows candidates, or the model rules the tree of titles out.
+        """
+        if not self.tree:
+            raise InputError(f"titles are drawn in their tree, which this model has not: {self.tree_reason}",
+                             where="policy.tree", fix="use tree: auto, or another sampler")  # fmt: skip
+        device = next(self._scorer.parameters()).device
+        with self._fast_layers():
+            return self._best.drawn(Machine(self.module, device, BUDGET, _MEMORY), rows, k, rng, without)
+
     def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
         """Tokens of each title with its end token, on the device of ``items``."""
-        return torch.from_numpy(self.texts.title_lengths[_numbers(items)]).to(items.device)
+        return sent(self.texts.title_lengths[_numbers(items)], items.device)
 
     def cost(self, rows: Rows, n: int) -> IntArray:
         """Flat tokens of each row with ``n`` items of mean length."""

@@ -21,6 +21,7 @@ from polo.protocols import (
     Baseline,
     DataSource,
     DeclaresUnit,
+    DrawsItems,
     Embeds,
     Evaluator,
     Foresees,
@@ -173,6 +174,9 @@ class Composer:
                 found.append(Problem(where, f"{title} needs what all items score together, with its gradient; {policy} "
                                      "has no vectors to make it of",
                                      f"choose a loss of drawn negatives, or {self._policies(Embeds)}"))  # fmt: skip
+            if "draw_items" in needs and not isinstance(policy_class, DrawsItems):
+                found.append(Problem(where, f"{title} needs a policy that draws items itself; {policy} does not",
+                                     f"choose another sampler, or {self._policies(DrawsItems)}"))  # fmt: skip
             if "top_items" in needs and not isinstance(policy_class, TopItems):
                 found.append(Problem(where, f"{title} needs the best items of the catalogue; {policy} finds none",
                                      f"choose another sampler, or {self._policies(TopItems)}"))  # fmt: skip

@@ -22,6 +22,7 @@ WORDS = {
     "hit_ratio": "the figure that validation computes itself",
     "norm": "the length of a gradient",
     "order": "of rows, keys and arguments",
+    "policy": "the model that is trained",
     "precision": "the number type of matrix products",
     "random": "numpy's module",
     "reward": "beta times a log-ratio",
