@@ -97,8 +97,8 @@ def _digest(vectors: Tensor) -> str:
 
 
 class Encoded(nn.Module):
-    """Vectors of items: ``f(V_i + o_i)``, V the encoder's (trained, frozen, or ``A V + b`` with learnt A, orthonormal at
-    the start, and b), o a learnt vector of the item's own if the options ask for one, f the encoder's transform for
+    """Vectors of items: ``f(V_i + o_i)``, V the encoder's (trained, frozen, or ``A V + b`` with learnt A, orthonormal
+    at the start, and b), o a learnt vector of the item's own if the options ask for one, f the encoder's transform for
     every forward if it has one.
 
     The encoder's vectors are multiplied by one number, so that their root mean square is ``init``, as that of learnt
