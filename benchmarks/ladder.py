@@ -38,8 +38,8 @@ from polo import PoloError
 #: cold: of Beauty's items a quarter has no more than 5 training interactions; of ML-1M's none has, and a tenth no more
 #: than 20
 SIZES = {
-    "amazon-beauty-2014": Size(epochs=20, batch=1024, lr=1e-3, cold=5),
-    "ml-1m": Size(epochs=10, batch=2048, lr=1e-3, cold=20),
+    "amazon-beauty-2014": Size(epochs=15, batch=2048, lr=2e-3, cold=5),
+    "ml-1m": Size(epochs=12, batch=4096, lr=2e-3, cold=20),
 }
 TOY = Size(epochs=1, batch=64, lr=1e-2, cold=3, dim=4, hidden=4, extra=("data.history=5",))
 

@@ -81,12 +81,12 @@ def cells(
     rungs: Sequence[str],
     seeds: Sequence[int],
 ) -> Iterator[Cell]:
-    """In the order in which they are worth running: by text, backbone, seed, data set, use, rung.
+    """In the order in which they are worth running: by use, text, backbone, seed, data set, rung.
 
     Random vectors know no text and no use, and stand with the first ones that are asked for; ``raw`` exists behind an
     adapter alone.
     """
-    for text, backbone, seed, one, use, rung in product(texts, backbones, seeds, data, uses, rungs):
+    for use, text, backbone, seed, one, rung in product(uses, texts, backbones, seeds, data, rungs):
         if rung == "random" and (text, use) == (texts[0], uses[0]):
             yield Cell(one, backbone, "none", "none", rung, seed)
         elif rung != "random" and (rung != "raw" or use == "adapter"):
