@@ -22,11 +22,10 @@ from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
 warnings.filterwarnings("ignore", message="Number of distinct clusters")
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
-import torch  # noqa: E402 - after the allocator's setting
+import torch  # noqa: E402 - after the path
 from gpu_bench.report import Report, Skipped, TimeUp, tidy  # noqa: E402
 
 #: modules of the parts, in the order in which they run

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from step_bench.contestants import Contestant
 
+from gpu_bench.report import Skipped
 from polo_causal_lm.text import Encoded
 
 TOP = 15
@@ -37,9 +38,11 @@ def profiled(side: Contestant, users: Encoded, device: str) -> dict[str, Any]:
         count, total = kernels.get(event.name, (0, 0.0))
         kernels[event.name] = (count + 1, total + (stop - start))
         spans.append((start, stop))
+    if not spans:
+        raise Skipped("torch's profiler sees no kernel here")
     busy = _union(spans) / 1e6
     ordered = sorted(kernels.items(), key=lambda one: -one[1][1])
-    inside = (max(stop for _, stop in spans) - min(start for start, _ in spans)) / 1e6 if spans else wall
+    inside = (max(stop for _, stop in spans) - min(start for start, _ in spans)) / 1e6
     return {
         "users": len(users), "wall_s": wall, "busy_s": busy, "idle_share": max(0.0, 1 - busy / max(wall, 1e-9)),
         "idle_share_between_kernels": max(0.0, 1 - busy / max(inside, 1e-9)),

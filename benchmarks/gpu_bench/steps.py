@@ -31,7 +31,8 @@ from polo_causal_lm.text import Encoded
 
 KS = (20, 5, 1)
 #: users of a micro-batch that are tried, fewest first; the search ends at the memory's end or where it gets slower
-BATCHES = {"ours": (4, 8, 16, 32, 64, 128), "naive": (1, 2, 4, 8, 16)}
+OURS_BATCHES = (4, 8, 16, 32, 64, 128)
+NAIVE_BATCHES = {20: (1, 2, 4), 5: (1, 2, 4, 8), 1: (2, 4, 8, 16, 32)}
 #: gradients of two exact forms in bfloat16, as a share of their length, where there is no float32 one to judge by
 NEAR = 0.1
 #: goals of time by k
@@ -90,7 +91,7 @@ def best(world: World, side: Contestant, batches: tuple[int, ...], report: Repor
         tried[str(n)] = one
         if one > rate:
             found, rate = n, one
-        if one < 0.97 * rate or report.left < 0.25 * n / one:
+        if one < 0.97 * rate or report.left < 4 * n / one:
             break
     return {"users": found, "users_per_s": rate, "tried_users_per_s": tried}
 
@@ -100,11 +101,8 @@ def race(world: World, report: Report, judge: Any) -> dict[str, Any]:
     published, own = forms()
     slow, fast = world.contestant(published), world.contestant(own)
     agreement = agree(world, judge)
-    sizes = {"naive": BATCHES["naive"], "ours": BATCHES["ours"]}
-    if report.toy:
-        sizes = {"naive": (1, 2), "ours": (1, 2)}
-    ours = best(world, fast, sizes["ours"], report)
-    naive = best(world, slow, sizes["naive"], report)
+    ours = best(world, fast, (1, 2) if report.toy else OURS_BATCHES, report)
+    naive = best(world, slow, (1, 2) if report.toy else NAIVE_BATCHES[world.k], report)
     if not ours["users"] or not naive["users"]:
         return {**agreement, "ours": ours, "naive": naive, "note": "one side fits no user"}
     equal = naive["users"]
@@ -215,7 +213,7 @@ def part(report: Report) -> None:
             if base is None:
                 base = random_base(shape, report.device, dtype)
                 judge = _float32(base, shape, report.device) if shape.hidden < 4096 else None
-            world = World(base, shape, k, report.device, 2 if report.toy else max(BATCHES["ours"]))
+            world = World(base, shape, k, report.device, 2 if report.toy else max(OURS_BATCHES))
             report.cell(wanted[0], lambda world=world, judge=judge: race(world, report, judge))
             users = int(report.cells[wanted[0]].get("ours", {}).get("users", 0)) or 1
             if len(wanted) > 1:
