@@ -48,7 +48,7 @@ def over(
     finally:
         todo.cancel_join_thread()
         for worker in workers:
-            worker.terminate()
+            worker.kill()  # a run answers SIGTERM by finishing its step and keeping a checkpoint
         for worker in workers:
             worker.join()
 
