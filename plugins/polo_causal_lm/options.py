@@ -97,6 +97,8 @@ class TinyLMOptions:
     heads: Annotated[int, Ge(1)] = 4
     #: tokens of the byte-level BPE vocabulary (259 are bytes and marks); enough makes most titles one to three tokens
     vocab: Annotated[int, Ge(300)] = 8192
+    #: keep only the tokens that titles and prompts are made of, and whole titles as one token
+    whole: bool = False
     #: passes over the training sequences
     epochs: Annotated[int, Ge(1)] = 12
     #: peak learning rate of AdamW, reached after the warm-up, then cosine to a tenth
@@ -111,5 +113,11 @@ class TinyLMOptions:
     window: Annotated[int, Ge(2)] = 20
     #: dropout on embeddings and on the output of every attention and feed-forward block
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    #: share of the steps, the last ones, whose weights are averaged into the model; 0 keeps the weights after the last
+    average: Annotated[float, Ge(0), Le(1)] = 0.0
+    #: learning rate at the end, as a share of the peak
+    floor: Annotated[float, Ge(0), Le(1)] = 0.1
+    #: share of the label's probability that is spread over the vocabulary while training
+    smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     #: share of titles left out at random, anew in each epoch, so that neighbours are also learnt at a distance
     skip: Annotated[float, Ge(0), Lt(1)] = 0.1

@@ -8,6 +8,7 @@ and as a completion.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -24,9 +25,12 @@ _CHAT = (
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
+#: a title that occurs this often gets a token of its own
+OFTEN = 2
+
 
 def train_tokenizer(
-    titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
+    titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int, whole: bool = False
 ) -> PreTrainedTokenizerFast:
     """Byte-level BPE over titles.
 
@@ -41,12 +45,7 @@ def train_tokenizer(
         >>> tokenizer(" Queen II\\n- Abba", add_special_tokens=False).tokens()
         ['ĠQueenĠII', 'Ċ-', 'ĠAbba']
     """
-    raw = Tokenizer(models.BPE())
-    cut = Regex("|".join(re.escape(separator) for separator in template.separators))
-    raw.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(cut, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    raw.decoder = decoders.ByteLevel()
+    raw = _cut(Tokenizer(models.BPE()), template)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab,
         special_tokens=[PAD, BOS, EOS],
@@ -54,6 +53,8 @@ def train_tokenizer(
         show_progress=False,
     )
     raw.train_from_iterator(_corpus(titles, counts, template), trainer)
+    if whole:
+        raw = _cut(Tokenizer(_longest(raw, titles, counts, template, vocab)), template)
     raw.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
     )
@@ -92,6 +93,33 @@ def train_tokenizer_of_texts(texts: Sequence[Said], vocab: int) -> PreTrainedTok
     made = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token=PAD, bos_token=BOS, eos_token=EOS)
     made.chat_template = _CHAT
     return made
+
+
+def _cut(raw: Tokenizer, template: Template) -> Tokenizer:
+    """With the separators cut off and text as bytes."""
+    cut = Regex("|".join(re.escape(separator) for separator in template.separators))
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(cut, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    raw.decoder = decoders.ByteLevel()
+    return raw
+
+
+def _longest(
+    trained: Tokenizer, titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
+) -> models.WordPiece:
+    """Longest match over marks, bytes, the pieces in use and whole titles, most frequent first, up to ``vocab``."""
+    tokens = dict.fromkeys([PAD, BOS, EOS, *sorted(pre_tokenizers.ByteLevel.alphabet())])
+    for words in template.words:
+        tokens |= dict.fromkeys(trained.encode(words + template.BULLET + template.MARK).tokens)
+    for i in np.argsort(-counts, kind="stable"):
+        if counts[i] >= OFTEN:
+            parts = trained.pre_tokenizer.pre_tokenize_str(template.title(titles[i]))
+            tokens |= dict.fromkeys(["".join(part for part, _ in parts)])
+    used = Counter(token for words in _corpus(titles, counts, template) for token in trained.encode(words).tokens)
+    tokens |= dict.fromkeys(token for token, _ in used.most_common())
+    numbered = {token: i for i, token in enumerate(list(tokens)[:vocab])}
+    return models.WordPiece(numbered, unk_token=PAD, max_input_chars_per_word=1 << 20, continuing_subword_prefix="")
 
 
 def _corpus(titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template) -> Iterator[str]:
