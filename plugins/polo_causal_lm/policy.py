@@ -34,6 +34,7 @@ from polo_causal_lm.generation import generate_titles
 from polo_causal_lm.loading import add_lora, check_folder, enable_checkpointing, load_model, load_tokenizer
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.options import CausalLMOptions, HubOptions
+from polo_causal_lm.own_texts import RowTexts
 from polo_causal_lm.template import Template
 from polo_causal_lm.text import Encoded, Texts
 from polo_causal_lm.topk.best import BestTitles, token_bytes
@@ -60,6 +61,7 @@ class CausalLM:
     """
 
     unit: Literal["logprob"] = "logprob"
+    reads_own_texts = True
 
     def __init__(self, options: CausalLMOptions, context: Context) -> None:
         if context.splits is None:
@@ -67,7 +69,7 @@ class CausalLM:
         self.options, self.context = options, context
         splits = context.splits
         shown = options.prompt.candidates == "shown"
-        self.pool: Literal["candidates", "catalogue"] = "candidates" if shown else "catalogue"
+        self.pool: Literal["candidates", "catalogue"] = "candidates" if shown or splits.own else "catalogue"
         template = Template(
             header=options.prompt.header,
             candidates_header=options.prompt.candidates_header,
@@ -87,7 +89,8 @@ class CausalLM:
                 fix="restore it, or start a new run",
             )
         self._kept: Path | None = kept
-        self.texts = Texts(load_tokenizer(str(self.base_path)), splits.items, template)
+        tokenizer = load_tokenizer(str(self.base_path))
+        self.texts = RowTexts(tokenizer, splits) if splits.own else Texts(tokenizer, splits.items, template)
         self.dtype = self._dtype()
         lm = load_model(str(self.base_path), self.dtype)
         config = lm.config.get_text_config()
@@ -100,6 +103,7 @@ class CausalLM:
                 "otherwise, so that a score would depend on the rows beside it"
             )
             self.max_tokens = steady
+        self._cut(splits)
         if options.checkpointing:
             enable_checkpointing(lm)
         devices = [torch.device(context.device)] if context.device.startswith("cuda") else []
@@ -114,7 +118,8 @@ class CausalLM:
         self.module: nn.Module = self._scorer
         if options.self_check:
             self._self_check(splits)
-        self._best = BestTitles(self.texts, token_bytes(lm.config, self.dtype))
+        size = token_bytes(lm.config, self.dtype)
+        self._best = None if isinstance(self.texts, RowTexts) else BestTitles(self.texts, size)
         self._compiled = Compiled(causal_lm(self.model)) if options.compile else None
         if self._compiled is not None:
             self._prepare_compiled(self._compiled, splits)
@@ -187,12 +192,15 @@ class CausalLM:
             InputError: the prompt shows candidates, so that there is no ranking of the catalogue; or a number is off.
         """
         wish = Wish(k, ranking, nodes)
+        if self._best is None:
+            raise InputError("answers belong to their rows: there is no catalogue to search", where="data")
+        best = self._best
         if not self.tree:
             everything = torch.arange(len(self.texts.titles))[None]
-            return self._best.by_scoring(lambda row: self.score_many(row, everything, budget)[0], rows, wish, without)
+            return best.by_scoring(lambda row: self.score_many(row, everything, budget)[0], rows, wish, without)
         device = next(self._scorer.parameters()).device
         with self._fast_layers():
-            return self._best.by_search(Machine(self.module, device, budget, memory), rows, wish, without)
+            return best.by_search(Machine(self.module, device, budget, memory), rows, wish, without)
 
     def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
         """Tokens of each title with its end token, on the device of ``items``."""
@@ -200,15 +208,15 @@ class CausalLM:
 
     def cost(self, rows: Rows, n: int) -> IntArray:
         """Flat tokens of each row with ``n`` items of mean length."""
-        return self._scorer.engine.cost(self.prompt_lengths(rows), float(self.texts.title_lengths.mean()), n)
+        return self._scorer.engine.cost(self.prompt_lengths(rows), self.texts.mean_length(rows), n)
 
     def prompt_lengths(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of each prompt."""
         return np.array([len(ids) for ids in self.texts.prompts(rows)], dtype=np.int64)
 
     def fits(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        """``[B]`` whether a row's prompt with the longest title of the catalogue has at most ``max_tokens`` tokens."""
-        fits: npt.NDArray[np.bool_] = self.prompt_lengths(rows) + self.texts.title_lengths.max() <= self.max_tokens
+        """``[B]`` whether a row's prompt with its longest title (answer) has at most ``max_tokens`` tokens."""
+        fits: npt.NDArray[np.bool_] = self.prompt_lengths(rows) + self.texts.longest(rows) <= self.max_tokens
         return fits
 
     def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
@@ -301,6 +309,22 @@ class CausalLM:
             return torch.bfloat16 if self.context.device.startswith("cuda") else torch.float32
         return _DTYPES[self.options.dtype]
 
+    def _cut(self, splits: Splits) -> None:
+        """Cuts prompts from the left, if the options say so."""
+        if self.options.overlong == "drop":
+            return
+        if not isinstance(self.texts, RowTexts):
+            raise InputError(
+                "policy.overlong: cut_left is for prompts that belong to their rows; one over a catalogue is never cut",
+                where="policy.overlong",
+                fix="use `drop`, and a shorter data.history",
+            )
+        self.texts.cut_to(self.max_tokens, splits.train, splits.valid, splits.test)
+        if self.texts.cut:
+            self.context.say(
+                f"{self.texts.cut:,} prompts are cut from the left to {self.max_tokens} tokens with answer"
+            )
+
     def _self_check(self, splits: Splits) -> None:
         encoded = self._few_rows(splits)
         if encoded is None:
@@ -334,6 +358,10 @@ class CausalLM:
     def _few_rows(self, splits: Splits) -> Encoded | None:
         """Two rows with much history that fit, each with as many items as its list has (else 20), long ones, if any."""
         rows = splits.train if len(splits.train) else splits.test
+        if splits.own is not None:  # the longest that fit, each with its own answers
+            rows = rows[np.flatnonzero(self.fits(rows))]
+            rows = rows[np.argsort(-self.prompt_lengths(rows), kind="stable")[:2]] if len(rows) else rows
+            return self.texts.encode(rows, rows.listed[:, :_TITLES]) if len(rows) else None
         rows = rows[np.argsort(-(rows.history != PAD).sum(axis=1), kind="stable")[:_LOOKED_AT]]
         n = min(_TITLES if rows.candidates is None else rows.candidates.shape[1], len(splits.items))
         longest = np.argsort(-self.texts.title_lengths, kind="stable")[:n]

@@ -44,7 +44,7 @@ class Coverage:
     candidates shows n items at most, so coverage on short lists is bounded by what the lists hold.
     """
 
-    needs = frozenset({"scores"})
+    needs = frozenset({"scores", "items"})
 
     def __init__(self, options: AtK, context: Context) -> None:
         self._k, self._n_items = options.k, len(_splits(context, "coverage").items)
@@ -74,7 +74,7 @@ class PopularityLift:
     Above 0 the system recommends more popular items than people chose. Ties by :func:`top_probability`.
     """
 
-    needs = frozenset({"scores"})
+    needs = frozenset({"scores", "items"})
 
     def __init__(self, options: AtK, context: Context) -> None:
         splits = _splits(context, "popularity_lift")

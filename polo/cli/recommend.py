@@ -81,6 +81,12 @@ def recommend(
     device = str(accelerator_of(resolved.recipe).device)
     composer = Composer(resolved, plugins.catalogue, Console(), device, run=folder.path)
     splits = composer.data()
+    if splits.own is not None:
+        raise InputError(
+            f"recommending needs a catalogue; in data '{splits.name}' each answer belongs to its row",
+            where=str(folder.path),
+            fix="look at eval/examples.json, or score answers with polo eval",
+        )
     shown = match_titles(written, splits.items, "--history")
     guessed = list(shown.guessed)
     if candidates is not None:

@@ -45,7 +45,7 @@ def kind_of(rows: Rows, evaluators: Sequence[Evaluator], parts: Parts) -> Kind:
         return _Catalogue(rows, evaluators, parts)
     if rows.candidates is None:
         raise PoloError("rows without candidate lists cannot be evaluated")
-    return _Lists(rows, rows.candidates, evaluators, parts)
+    return _Lists(rows, rows.listed, evaluators, parts)
 
 
 class _Lists:

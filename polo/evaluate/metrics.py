@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polo.data import FloatArray, IntArray, Rows
+from polo.data import PAD, FloatArray, IntArray, Rows
 from polo.evaluate.significance import interval, paired
 from polo.protocols import Evaluator, Ranked, Totals
 from polo.store.files import whole_file
@@ -68,14 +68,16 @@ class System:
 
     def offers(self, evaluator: Evaluator) -> bool:
         """Whether this system has what the evaluator needs."""
-        without = {"reference": self.reference is None, "generation": self.generated is None}
+        without = {
+            "reference": self.reference is None, "generation": self.generated is None, "tokens": self.tokens is None
+        }  # fmt: skip
         return not any(without.get(need, False) for need in evaluator.needs)
 
     def rankings(self, rows: Rows) -> dict[str, Ranked]:
         """By suffix of the metric's name: as scored, and for sums of log-probabilities also by their mean per token."""
-        found = {"": Ranked.of(rows, self.scores, self.reference, self.generated)}
+        found = {"": Ranked.of(rows, self.scores, self.reference, self.generated, self.tokens)}
         if self.tokens is not None and (self.tokens != 1).any():
-            found["/mean"] = Ranked.of(rows, self.scores / self.tokens)
+            found["/mean"] = Ranked.of(rows, self.scores / self.tokens, tokens=self.tokens)
         return found
 
     def values(self, rows: Rows, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:
@@ -108,9 +110,11 @@ class System:
     def best(self, rows: Rows, row: int) -> tuple[IntArray, FloatArray]:
         """Candidates of one row, best first, and each one's share of exp(score) in the list."""
         assert rows.candidates is not None
-        order = np.argsort(-self.scores[row], kind="stable")
-        weight = np.exp(self.scores[row] - self.scores[row].max())
-        return rows.candidates[row][order], (weight / weight.sum())[order]
+        listed, scores = rows.candidates[row], self.scores[row]
+        listed, scores = listed[listed != PAD], scores[listed != PAD]
+        order = np.argsort(-scores, kind="stable")
+        weight = np.exp(scores - scores.max())
+        return listed[order], (weight / weight.sum())[order]
 
     def columns(self, rows: Rows) -> dict[str, Any]:
         """What its Parquet file holds of each row: the list, every score, and tokens where they mean something."""
@@ -128,8 +132,8 @@ def per_row(rankings: Mapping[str, Ranked], system: System, evaluators: Sequence
     values: dict[str, FloatArray] = {}
     for suffix, ranked in rankings.items():
         for evaluator in evaluators:
-            # a completion and a log-ratio are what they are, however candidates are ranked
-            if system.offers(evaluator) and not (suffix and evaluator.needs & {"reference", "generation"}):
+            # a completion, a log-ratio and a mean over tokens are what they are, however candidates are ranked
+            if system.offers(evaluator) and not (suffix and evaluator.needs & {"reference", "generation", "tokens"}):
                 values |= {name + suffix: column for name, column in evaluator.per_row(ranked).items()}
         values["preference_accuracy" + suffix] = ranked.accuracy()
     return values

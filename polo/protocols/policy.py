@@ -82,6 +82,16 @@ class DeclaresUnit(Protocol):
 
 
 @runtime_checkable
+class ReadsOwnTexts(Protocol):
+    """A policy whose class says that it reads prompts and answers that belong to their rows (``Splits.own``).
+
+    Its ``pool`` is then the row's list. Another policy knows items of a catalogue only and is refused.
+    """
+
+    reads_own_texts: bool
+
+
+@runtime_checkable
 class Fits(Protocol):
     """A policy that cannot take every row."""
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from polo.data import FloatArray, IntArray, Ragged, Rows
+from polo.data import PAD, BoolArray, FloatArray, IntArray, Ragged, Rows
 from polo.errors import PoloError
 
 #: entries of the largest temporary array; bounds memory, never the result
@@ -43,13 +43,15 @@ class Ranked:
 
     Args:
         rows: the rows; ``rows.candidates`` is ``[N, n]``.
-        scores: float64 ``[N, n]``, higher is better; ``-inf`` for items that ``rows.whole`` leaves out.
+        scores: float64 ``[N, n]``, higher is better; ``-inf`` for items that ``rows.whole`` leaves out, and where a
+            list has no more items.
         truth: ``[N]`` column of the target.
         above: ``[N]`` how many candidates score strictly higher than the target.
         tied: ``[N]`` how many other candidates score exactly the same.
         length: ``[N]`` how many items are ranked.
         places: of the relevant items.
         reference: float64 ``[N, n]``, the reference's scores of the same lists, for evaluators that need ``reference``.
+        tokens: int64 ``[N, n]``, how many tokens each score sums over, for evaluators that need ``tokens``.
         generated: N greedy completions, for evaluators that need ``generation``.
     """
 
@@ -62,6 +64,7 @@ class Ranked:
     places: Places
     reference: FloatArray | None = None
     generated: Sequence[str] | None = None
+    tokens: IntArray | None = None
 
     @classmethod
     def of(
@@ -70,6 +73,7 @@ class Ranked:
         scores: FloatArray,
         reference: FloatArray | None = None,
         generated: Sequence[str] | None = None,
+        tokens: IntArray | None = None,
     ) -> Ranked:
         """Works the places out.
 
@@ -88,11 +92,20 @@ class Ranked:
             scores, length = _left_out(rows.whole.without, scores), rows.whole.lengths
             truth, find = rows.target, _owners
         else:
+            if (missing := rows.candidates == PAD).any():
+                scores, length = np.where(missing, -np.inf, scores), (~missing).sum(axis=1).astype(np.int64)
             truth = (rows.candidates == rows.target[:, None]).argmax(axis=1).astype(np.int64)
             find = partial(_columns, rows.candidates)
         alone = _standing(scores, at, truth)
         places = alone if rows.relevant is None else _standing(scores, *find(rows.relevant))
-        return cls(rows, scores, truth, alone.above, alone.tied, length, places, reference, generated)
+        return cls(rows, scores, truth, alone.above, alone.tied, length, places, reference, generated, tokens)
+
+    @property
+    def negatives(self) -> BoolArray:
+        """``[N, n]`` the places of ``scores`` at which an item stands that is ranked and is not the target."""
+        found: BoolArray = self.scores > -np.inf
+        found[np.arange(len(found)), self.truth] = False
+        return found
 
     def accuracy(self) -> FloatArray:
         """``[N]`` share of the other items that score below the target; ties count one half, and 1 where none is.

@@ -103,6 +103,8 @@ class Evaluate:
     #: ``all``, or a list of baselines; an empty list is recorded in the results
     baselines: Literal["all"] | tuple[Ref["baseline"], ...] = "all"
     split: Literal["valid", "test"] = "test"
+    #: also measure the policy as it is before the first stage, as system ``base``
+    start: bool = False
     #: evaluate this many rows, drawn by ``candidates.seed``; all if not given
     rows: Annotated[int, Ge(1)] | None = None
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from polo.data import FloatArray, IntArray, Rows
+from polo.data import PAD, FloatArray, IntArray, Rows
 from polo.protocols import Policy, Stateful
 from polo.scores import Draw, Scores
 from polo.train.objective import Objective
@@ -88,14 +88,15 @@ class Monitor:
         assert rows.candidates is not None
         device = next(self._policy.module.parameters()).device
         order = np.argsort(np.arange(scores.shape[1]) != truth[:, None], axis=1, kind="stable")
-        items = torch.from_numpy(np.take_along_axis(rows.candidates, order, axis=1)).to(device)
+        items = torch.from_numpy(np.take_along_axis(rows.listed, order, axis=1)).to(device)
+        real = torch.from_numpy(np.take_along_axis(rows.candidates, order, axis=1)[:, 1:] != PAD).to(device)
         reference = self._objective.reference
         drawn = items[:, 1:]
         # the list is the whole pool here: n negatives, each of probability 1 / n
         log_q = torch.full(drawn.shape, -math.log(max(1, drawn.shape[1])), device=device)
         return Scores.of_draw(
             rows,
-            Draw(drawn, torch.ones_like(drawn, dtype=torch.bool), log_q),
+            Draw(drawn, real, log_q),
             torch.from_numpy(np.take_along_axis(scores, order, axis=1)).float().to(device),
             ref=None if reference is None else reference.score(rows, items).float(),
             tokens=self._policy.tokens(items),
@@ -141,17 +142,18 @@ class Monitor:
 def _figures(one: Judged, gradient: torch.Tensor) -> dict[str, float]:
     scores, kept = one.scores, one.keep
     near = scores.chosen[:, None] - scores.rejected <= BOUNDARY_NATS
+    real = scores.valid_rejected
     rows = max(1, int(one.counted.sum()))
     figures = {
         "valid/loss": float((one.loss.detach() * one.counted).sum()) / rows,
-        "valid/boundary": float(near.float().mean()),
-        "valid/kept": float(kept.float().mean()),
+        "valid/boundary": float(near[real].float().mean()),
+        "valid/kept": float(kept[real].float().mean()),
         "valid/beta": float(one.beta[kept].mean()) if kept.any() else 0.0,
     }
     if scores.ref is not None:
         ratio = scores.log_ratio
         ahead = (ratio[:, :1] > ratio[:, 1:]).float() + 0.5 * (ratio[:, :1] == ratio[:, 1:]).float()
-        figures["valid/rewards/accuracies"] = float(ahead.mean())
+        figures["valid/rewards/accuracies"] = float(ahead[real].mean())
     whole = float(gradient.sum())
     if whole > 0:
         at_boundary = float(torch.where(near, gradient, 0.0).sum()) / whole

@@ -46,7 +46,7 @@ def look(policy: Policy, rows: Rows, budget: int) -> Seen | None:
         return Seen(_hits(*kept.places(rows)), accuracy, table["score"].to_numpy(), None)
     if rows.candidates is None:
         return None
-    scores, _ = score_lists(policy, rows, rows.candidates, budget)
+    scores, _ = score_lists(policy, rows, rows.listed, budget)
     ranked = Ranked.of(rows, scores)
     chosen = scores[np.arange(len(rows)), ranked.truth]
     return Seen(_hits(ranked.above, ranked.tied), ranked.accuracy(), chosen, (scores, ranked.truth))
