@@ -9,7 +9,7 @@ from typing import Any
 from polo import Context, InputError, NamedBase
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.folders import folder_hash, keep
-from polo_causal_lm.loading import check_folder
+from polo_causal_lm.loading import check_code, check_folder
 from polo_causal_lm.options import CausalLMOptions, HubOptions
 from polo_causal_lm.template import Template
 
@@ -24,10 +24,12 @@ class Foundation:
 
     Attributes:
         path: the folder.
-        hash: sha256 of config, weights and tokenizer.
+        hash: sha256 of config, weights, tokenizer and code.
+        runs: what of it runs code of its own (``model``, ``tokenizer``), which the options trust.
 
     Raises:
-        InputError: there is no such base, or the one that the run keeps is another than it began with.
+        InputError: there is no such base; or it needs code of its own, which is not trusted; or the one that the run
+            keeps is another than it began with.
     """
 
     def __init__(self, options: CausalLMOptions, context: Context, template: Template) -> None:
@@ -38,6 +40,12 @@ class Foundation:
         kept = context.kept if self._name is None else None
         self.path: Path = base.path() if kept is None else kept
         check_folder(self.path)
+        self.runs = check_code(self.path, trusted=options.trust_remote_code)
+        if self.runs:
+            context.say(
+                f"warning: the {' and '.join(self.runs)} of {self.path} is code that comes with it, and is run as it "
+                "stands, because the recipe says policy.trust_remote_code: true"
+            )
         self.hash = folder_hash(self.path, context.cache)
         if kept is not None and context.kept_hash not in ("", self.hash):
             raise InputError(
@@ -64,4 +72,7 @@ class Foundation:
 def chosen_base(options: CausalLMOptions, context: Context) -> Any:
     """The base component that the options name; text is a hub id or a folder."""
     chosen = options.base
-    return Hub(HubOptions(id=chosen), context) if isinstance(chosen, str) else context.build(chosen)
+    base = Hub(HubOptions(id=chosen), context) if isinstance(chosen, str) else context.build(chosen)
+    if options.trust_remote_code and isinstance(base, Hub):
+        base.trust()
+    return base

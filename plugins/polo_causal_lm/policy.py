@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,15 +20,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from polo import Context, InputError, IntArray, Ragged, Rows, Top, Trouble
-from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub
 from polo_causal_lm.engines.base import Layout, causal_lm
 from polo_causal_lm.engines.choose import FEW
-from polo_causal_lm.engines.masks import length_limit
 from polo_causal_lm.engines.tree import tree_scores
 from polo_causal_lm.foundation import Foundation, chosen_base
 from polo_causal_lm.generation import generate_titles
-from polo_causal_lm.loading import add_lora, enable_checkpointing, load_model, load_tokenizer
+from polo_causal_lm.loading import dtype_of, enable_checkpointing, load_model, load_tokenizer
 from polo_causal_lm.options import CausalLMOptions
 from polo_causal_lm.sample import few_rows
 from polo_causal_lm.template import Template
@@ -35,15 +34,15 @@ from polo_causal_lm.text import Texts
 from polo_causal_lm.topk.best import BestTitles, token_bytes
 from polo_causal_lm.topk.find import Machine
 from polo_causal_lm.topk.search import Ranking, Wish
-from polo_causal_lm.ways import Ways
+from polo_causal_lm.ways import Ways, longest_row
+from polo_causal_lm.weights import trained
 
 #: bytes of keys and values that a search for the best titles keeps: 1 GiB
 _MEMORY = 1 << 30
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 class CausalLM:
-    """A causal LM with LoRA adapters; follows :class:`polo.protocols.Policy`.
+    """A causal LM, trained by LoRA adapters or whole; follows :class:`polo.protocols.Policy`.
 
     Attributes:
         module: what is trained; may be replaced by a wrapped one (DDP, FSDP), which is then what ``score`` calls.
@@ -66,21 +65,25 @@ class CausalLM:
         )
         self._base = Foundation(options, context, template)
         self.base_path = self._base.path
-        self.texts = Texts(load_tokenizer(str(self.base_path)), splits.items, template)
-        self.dtype = self._dtype()
-        lm = load_model(str(self.base_path), self.dtype)
-        self.max_tokens = self._limit(lm.config.get_text_config())
+        trusted = options.trust_remote_code
+        self.texts = Texts(load_tokenizer(str(self.base_path), trusted=trusted), splits.items, template)
+        self.dtype = dtype_of(options, context.device)
+        kind = None if options.quantise == "none" else options.quantise
+        load = partial(load_model, str(self.base_path), self.dtype, trusted=trusted)
+        lm = load(quantise=kind, device=context.device)
+        self.max_tokens = longest_row(lm.config.get_text_config(), options.max_tokens, context.say)
         if options.checkpointing:
             enable_checkpointing(lm)
         devices = [torch.device(context.device)] if context.device.startswith("cuda") else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(context.seed)
-            self.model = add_lora(lm, options.lora).to(context.device)
+            self._weights = trained(options, lm, load)
+            self.model = self._weights.model.to(context.device)
         self._ways = Ways(options, self.model, self.max_tokens, context.say)
         self.module: nn.Module = self._ways.scorer
         few = few_rows(splits, self.texts, self.pool, self.fits) if options.self_check or options.compile else None
         if options.self_check and few is not None:
-            self._ways.check(few, self.dtype, f"LoRA targets {options.lora.targets!r}")
+            self._ways.check(few, self.dtype, self._weights.words)
         self._best = BestTitles(self.texts, token_bytes(lm.config, self.dtype))
         if options.compile:
             self._ways.compile(few, self.dtype)
@@ -214,18 +217,27 @@ class CausalLM:
         return mend[trouble]
 
     def fingerprint(self) -> str:
+        lora = self.options.lora
         facts = {
             "base": self._base.hash,
             "text": self.texts.fingerprint(),
             "dtype": str(self.dtype),
             "engine": self.engine,
-            "lora": asdict(self.options.lora),
+            "lora": lora if lora == "none" else asdict(lora),
+            "quantise": self.options.quantise,
+            "code": self._base.runs,
         }
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def base_hash(self) -> str:
-        """sha256 of the base's config, weights and tokenizer."""
+        """sha256 of the base's config, weights, tokenizer and code."""
         return self._base.hash
+
+    def facts(self) -> dict[str, Any]:
+        """What is trained, in how many numbers, and what of the base is quantised or runs code of its own."""
+        numbers = sum(p.numel() for p in self.state_dict().values())
+        kind, runs = self.options.quantise, self._base.runs
+        return {"trained": self._weights.words, "numbers": numbers, "quantised": kind, "code_of_its_own": runs}
 
     def keep_base(self, folder: Path) -> None:
         """A base that was made is put into ``folder``, and adapters name it there; others stay where they are."""
@@ -235,28 +247,31 @@ class CausalLM:
         """Nothing to do."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The adapters' weights by parameter name, detached; what a checkpoint needs."""
+        """What is trained by parameter name, detached; what a checkpoint needs."""
         return {name: p.detach() for name, p in self._ways.scorer.named_parameters() if p.requires_grad}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Copies what :meth:`state_dict` gave back in."""
         mine = self.state_dict()
         if set(mine) != set(state):
-            raise InputError("the state is of other adapters", where="policy", fix="use the options it was made with")
+            raise InputError("the state is of other weights", where="policy", fix="use the options it was made with")
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(state[name])
 
     def save(self, folder: Path) -> None:
-        """Adapter in PEFT form with its base's hash, and the tokenizer; a kept base is named relative to ``folder``."""
-        save_adapter(self.model, self.tokenizer, folder, self._base.called_in(folder), self._base.hash)
+        """Adapter in PEFT form (all weights: in Hugging Face form), the base's hash, and the tokenizer.
+
+        A kept base is named relative to ``folder``.
+        """
+        self._weights.save(folder, self.tokenizer, self._base.called_in(folder), self._base.hash)
 
     def load(self, folder: Path) -> None:
-        load_adapter(self.model, folder, self._base.hash)
+        self._weights.load(folder, self._base.hash)
 
     def export(self, folder: Path) -> None:
-        """A model in Hugging Face form, adapters merged into the weights, and the tokenizer."""
-        export_merged(self.model, self.tokenizer, folder)
+        """A model in Hugging Face form, adapters merged into the (dequantised) weights, and the tokenizer."""
+        self._weights.export(folder, self.tokenizer)
 
     def generate(self, rows: Rows, max_new_tokens: int = 20) -> list[str]:
         """Greedy completions of the prompts, as text without surrounding space."""
@@ -267,24 +282,6 @@ class CausalLM:
         """What the base says of itself; see :class:`polo.protocols.Foresees`."""
         base = chosen_base(options, context)
         return base.foresee() if isinstance(base, Hub) else ()
-
-    def _dtype(self) -> torch.dtype:
-        if self.options.dtype == "auto":
-            return torch.bfloat16 if self.context.device.startswith("cuda") else torch.float32
-        return _DTYPES[self.options.dtype]
-
-    def _limit(self, config: Any) -> int:
-        """Longest prompt with title: as the options say, unless the base has fewer positions or rows change others."""
-        wished = self.options.max_tokens
-        limit = min(wished, getattr(config, "max_position_embeddings", None) or wished)
-        steady = length_limit(config)
-        if steady is not None and steady < limit:
-            self.context.say(
-                f"policy.max_tokens is {steady}: in a pass with a longer row the base turns the positions of all rows "
-                "otherwise, so that a score would depend on the rows beside it"
-            )
-            return steady
-        return limit
 
 
 def _numbers(items: Tensor) -> IntArray:

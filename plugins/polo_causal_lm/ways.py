@@ -13,6 +13,7 @@ from polo_causal_lm.engines.base import causal_lm
 from polo_causal_lm.engines.check import check_base, check_engine, check_tree
 from polo_causal_lm.engines.choose import FEW, choose_engine, choose_tree, slower_engines
 from polo_causal_lm.engines.compiled import Compiled
+from polo_causal_lm.engines.masks import length_limit
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.options import CausalLMOptions
 from polo_causal_lm.text import Encoded
@@ -88,3 +89,22 @@ class Ways:
     def fast_layers(self) -> contextlib.AbstractContextManager[Any]:
         """Inside the block layers are compiled, if they are at all."""
         return contextlib.nullcontext() if self.compiled is None else self.compiled.layers()
+
+
+def longest_row(config: Any, wished: int, say: Callable[[str], object]) -> int:
+    """Most tokens of a prompt with its title: as wished, unless the base has fewer positions or turns long rows' own.
+
+    Args:
+        config: text config of the base.
+        wished: what the options say.
+        say: told why it is less than that.
+    """
+    limit = min(wished, getattr(config, "max_position_embeddings", None) or wished)
+    steady = length_limit(config)
+    if steady is None or steady >= limit:
+        return limit
+    say(
+        f"policy.max_tokens is {steady}: in a pass with a longer row the base turns the positions of all rows "
+        "otherwise, so that a score would depend on the rows beside it"
+    )
+    return steady
