@@ -44,6 +44,7 @@ _PUBLIC = {
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
     "Foresees": "polo.protocols",
+    "HasFacts": "polo.protocols",
     "Generates": "polo.protocols",
     "Gift": "polo.protocols",
     "Giving": "polo.protocols",
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from polo.protocols import Gift as Gift
     from polo.protocols import Giving as Giving
     from polo.protocols import Grouped as Grouped
+    from polo.protocols import HasFacts as HasFacts
     from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled

@@ -10,7 +10,7 @@ This is how TRL 1.16 reads the same files, to the token. Knows a tokenizer; know
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from polo import PAD, FloatArray, InputError, IntArray, OwnTexts, Rows, Said, Splits
-from polo_causal_lm.text import Encoded
+from polo_causal_lm.text import Encoded, Texts
 
 #: rows that are read by the tokenizer at once
 _CHUNK = 256
@@ -147,6 +147,23 @@ class RowTexts:
             ) from error
         ids: list[int] = found["input_ids"]
         return ids
+
+
+def cut_prompts(texts: RowTexts | Texts, longest: int, splits: Splits, say: Callable[[str], None]) -> None:
+    """Cuts prompts of all splits from the left where prompt and answer exceed ``longest`` tokens, and says how many.
+
+    Raises:
+        InputError: the prompts are histories over a catalogue, which are never cut.
+    """
+    if not isinstance(texts, RowTexts):
+        raise InputError(
+            "policy.overlong: cut_left is for prompts that belong to their rows; one over a catalogue is never cut",
+            where="policy.overlong",
+            fix="use `drop`, and a shorter data.history",
+        )
+    texts.cut_to(longest, splits.train, splits.valid, splits.test)
+    if texts.cut:
+        say(f"{texts.cut:,} prompts are cut from the left to {longest} tokens with answer")
 
 
 def _answers(rows: Rows) -> IntArray:

@@ -144,6 +144,14 @@ class Based(Protocol):
 
 
 @runtime_checkable
+class HasFacts(Protocol):
+    """A policy that knows what provenance should tell of it, beyond the recipe: such as whose code it ran."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Facts by name, as JSON takes them; the same however often a run is continued."""
+
+
+@runtime_checkable
 class Foresees(Protocol):
     """A policy whose class can say what building it will need; ``polo run --dry-run`` shows it."""
 

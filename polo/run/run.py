@@ -39,7 +39,7 @@ from polo.run.stages import Stages
 from polo.store import provenance
 from polo.store.cost import Ledger
 from polo.store.files import cannot_write, write_bytes, write_json
-from polo.store.provenance import base_of, same_base
+from polo.store.provenance import base_of, facts_of, same_base
 from polo.store.runfolder import RunFolder
 from polo.store.shapes import Provenance, read
 
@@ -249,6 +249,7 @@ class Run:
             "data": {"name": ready.splits.name, "form": ready.splits.form, "fingerprint": ready.splits.fingerprint,
                      "licence": ready.splits.licence, "notes": dict(ready.splits.notes)},
             "base": {"sha256": base_of(policy)},
+            "policy": facts_of(policy),
             "protocol": protocol_of(self.recipe, ready),
             "seed": self.recipe.seed,
             "processes": processes,
