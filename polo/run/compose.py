@@ -115,9 +115,7 @@ class Composer:
         splits = source.load()
         for name, rows in (("training", splits.train), ("test", splits.test)):
             if not len(rows):
-                raise InputError(
-                    f"no {name} rows in '{splits.name}'", where=self._where("data"), fix="look at its path"
-                )
+                raise InputError(f"no {name} rows in '{splits.name}'", where=self.where("data"), fix="look at its path")
         self._context = replace(self._context, splits=splits)
         return splits
 
@@ -153,7 +151,7 @@ class Composer:
         sampler, found = named.get("sampler"), []
         drawing, saying = listing(self._without_options("sampler")), listing(self._catalogue.tagged("sampler", "log_q"))
         for kind, title in named.items():
-            needs, where = needs_of(chosen[kind][1]), self._where("stages", name, kind)
+            needs, where = needs_of(chosen[kind][1]), self.where("stages", name, kind)
             if "negatives" in needs and sampler is None:
                 found.append(Problem(where, f"{title} needs negatives; stage '{name}' has no sampler",
                                      f"add `sampler:` and one of: {drawing}"))  # fmt: skip
@@ -214,11 +212,11 @@ class Composer:
         for index, choice in enumerate(self.recipe.evaluate.evaluators):
             made.append(self.build(choice))
             if "generation" in made[-1].needs and not isinstance(self._target(self.recipe.policy), Writes):
-                where = self._where("evaluate", "evaluators", index)
+                where = self.where("evaluate", "evaluators", index)
                 what = f"evaluator '{choice.name}' needs generated text; policy '{self.recipe.policy.name}' makes none"
                 problems.append(Problem(where, what, "leave it out, or choose a text policy"))
             elif self.recipe.candidates.n == ALL and (needs := made[-1].needs & _OF_LISTS):
-                where = self._where("evaluate", "evaluators", index)
+                where = self.where("evaluate", "evaluators", index)
                 what = (
                     f"evaluator '{choice.name}' needs {listing(sorted(needs))} for a list of candidates; candidates.n: "
                     "all ranks the whole catalogue and has neither"
@@ -273,14 +271,14 @@ class Composer:
                 "block by block"
             )
             fix = "leave evaluate.scorer out, or give candidates.n a number"
-            raise RecipeError([Problem(self._where("evaluate", "scorer"), what, fix)])
+            raise RecipeError([Problem(self.where("evaluate", "scorer"), what, fix)])
         scorer: Scorer = self.build(choice)
         return scorer
 
     def trackers(self) -> list[Tracker]:
         return [self.build(choice) for choice in self.recipe.trackers]
 
-    def _where(self, *path: str | int) -> str:
+    def where(self, *path: str | int) -> str:
         """The place of a value in the recipe, or of the nearest thing above it."""
         for end in range(len(path), 0, -1):
             if origin := self._resolved.origins.get(path[:end]):
