@@ -14,7 +14,7 @@ from annotated_types import Ge
 
 from polo.context import Context
 from polo.data import FloatArray, IntArray, Rows
-from polo.protocols import Embeds, Every, Policy, Writes
+from polo.protocols import Embeds, Every, Numbers, Policy, Writes
 
 #: rows between two movements of the progress bar
 CHUNK = 128
@@ -132,16 +132,18 @@ def score_every(policy: Policy, budget: int) -> Every:
 
     items, state = without_gradient(embedder.item_vectors), PartialState()
 
-    def products(rows: Rows) -> tuple[FloatArray, IntArray]:
+    def products(rows: Rows) -> tuple[Numbers, None]:
         mine = np.arange(state.process_index, len(rows), state.num_processes)
-        asked = rows[mine] if len(mine) else rows[:1]  # a process without a row takes part in the forward
+        asked = rows.with_candidates(None)  # the list of a whole catalogue is no part of what is asked
+        if state.num_processes > 1:
+            asked = asked[mine] if len(mine) else asked[:1]  # a process without a row takes part in the forward
         scores = without_gradient(lambda: embedder.user_vectors(asked) @ items.T)
-        found: FloatArray = scores.double().cpu().numpy()[: len(mine)]
+        found: Numbers = scores.cpu().numpy()[: len(mine)]
         if state.num_processes > 1:
             gathered = gather_object([(mine, found)])
             order = np.argsort(np.concatenate([at for at, _ in gathered]))
             found = np.concatenate([part for _, part in gathered])[order]
-        return found, np.broadcast_to(np.ones(1, np.int64), found.shape)
+        return found, None
 
     return products
 
