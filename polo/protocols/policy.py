@@ -226,7 +226,8 @@ class Embeds(Protocol):
     """A policy whose score is the inner product of a vector of the row and a vector of the item.
 
     Norms and temperatures are part of the vectors, so that ``score(rows, items)`` is the product and nothing else, and
-    a whole catalogue can be ranked block by block after one propagation.
+    a whole catalogue can be ranked block by block after one propagation. Each of the methods is one call of ``module``,
+    so that weights may be sharded.
     """
 
     def user_vectors(self, rows: Rows) -> Float[Tensor, "b d"]:

@@ -197,6 +197,7 @@ class Stages:
                 starts_at_reference=frozen is not None and starts_at_reference,
                 rows=self.ready.train[name],
                 validation=self.ready.validation[name],
+                metric=self.ready.metrics[name],
                 accelerator=self.accelerator,
                 console=self.console,
                 checkpoints=self.folder.checkpoints,
