@@ -5,6 +5,7 @@ Knows references, fingerprints and where weights are kept. The loop itself is in
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,9 +27,9 @@ from polo.run.compose import cache_dir
 from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
 from polo.store.cost import COST, Ledger, read_stage_cost
-from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_json
+from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_bytes, write_json
 from polo.store.provenance import base_of
-from polo.store.runfolder import RunFolder
+from polo.store.runfolder import LOG, RunFolder, read_log
 from polo.train.checkpoint import of_stage
 from polo.train.loop import Job, train
 from polo.train.objective import Objective
@@ -131,6 +132,8 @@ class Stages:
                 self.console.say(f"{name}: taken from {whose} (fingerprint {fingerprint})")
                 if self.accelerator.is_main_process and place == cached:
                     self.folder.rewind(name, -1)
+                    for line in read_log(place / LOG):
+                        self.folder.log(line)
                     self.folder.log({"stage": name, "step": 0, "cached": fingerprint})
                     with whole_folder(self.folder.stage(name), manifest=False) as temporary:
                         shutil.copytree(place, temporary, dirs_exist_ok=True)
@@ -149,6 +152,8 @@ class Stages:
             (temporary / "policy").mkdir()
             self.policy.save(temporary / "policy")
             write_json(temporary / COST, ledger.stage(name))
+            lines = [line for line in self.folder.metrics() if line["stage"] == name]
+            write_bytes(temporary / LOG, "".join(json.dumps(line) + "\n" for line in lines).encode())
         if damage(cached) is None:
             return  # a run beside this one was first; others may be reading it
         sweep(cached.parent, ABANDONED)
