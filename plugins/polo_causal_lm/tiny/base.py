@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from polo import Context, InputError, Splits, seed_of, whole_folder
+from polo import Context, InputError, IntArray, Splits, seed_of, whole_folder
 from polo_causal_lm.options import TinyLMOptions
 from polo_causal_lm.quiet import quiet
 from polo_causal_lm.template import Template
 from polo_causal_lm.tiny.tokenizer import train_tokenizer
 from polo_causal_lm.tiny.train import make_model, train
-from polo_causal_lm.tiny.windows import Words
+from polo_causal_lm.tiny.windows import Words, earlier
 
 #: position ids that the model can represent; rotary embeddings cost nothing
 _LONGEST = 2048
@@ -72,11 +72,12 @@ class TinyLM:
 
     def _make(self, folder: Path) -> None:
         splits, options, template = self._splits(), self.options, self._template
-        if not len(splits.sequences.items):
+        sequences = earlier(splits.sequences, options.hold)
+        if not len(sequences.items):
             raise InputError(
                 "there are no training sequences", where="data", fix="use data with sequences, or a hub base"
             )
-        counts = np.bincount(splits.sequences.items, minlength=len(splits.items))
+        counts = np.bincount(sequences.items, minlength=len(splits.items))
         tokenizer = train_tokenizer(splits.items.titles, counts, template, options.vocab, options.whole)
         texts = [template.title(title) for title in splits.items.titles]
         titles = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
@@ -91,11 +92,11 @@ class TinyLM:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed_of(self.context.seed, "tiny_lm", "weights"))
             model = make_model(options, len(tokenizer), marks, _LONGEST)
-            self._say_plan(model, words)
+            self._say_plan(model, words, sequences.items)
             train(
                 model,
                 words,
-                splits.sequences,
+                sequences,
                 options,
                 seed=self.context.seed,
                 device=self.context.device,
@@ -106,9 +107,8 @@ class TinyLM:
             model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
-    def _say_plan(self, model: torch.nn.Module, words: Words) -> None:
+    def _say_plan(self, model: torch.nn.Module, words: Words, items: IntArray) -> None:
         lengths = np.array([len(title) for title in words.titles])
-        items = self._splits().sequences.items
         parameters = sum(p.numel() for p in model.parameters())
         self.context.say(
             f"base tiny_lm: {parameters / 1e6:.1f} M parameters, {len(items):,} training titles of "

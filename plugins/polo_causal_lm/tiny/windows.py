@@ -8,6 +8,7 @@ document is the next bullet, but the label there is the end token, as it is when
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,21 @@ class Words:
             labels += [title, np.array([self.end]), np.full(len(self.bullet) - 1, NO_LABEL)]
         flat = np.concatenate(ids)
         return flat, np.concatenate(labels)[: len(flat)]
+
+
+def earlier(sequences: Sequences, hold: float) -> Sequences:
+    """The sequences without the latest ``hold`` of each, rounded up; users and order stay.
+
+    Example:
+        >>> found = earlier(Sequences.of([7, 8], [[1, 2, 3, 4, 5, 6], [9]]), 0.2)
+        >>> [found[s].tolist() for s in range(2)]
+        [[1, 2, 3, 4], []]
+    """
+    if not hold:
+        return sequences
+    lists = [sequences[s] for s in range(len(sequences))]
+    kept = [items[: len(items) - math.ceil(hold * len(items))].tolist() for items in lists]
+    return Sequences.of(sequences.user.tolist(), kept)
 
 
 def windows(sequences: Sequences, longest: int, skip: float, rng: np.random.Generator) -> Iterator[IntArray]:
