@@ -63,6 +63,8 @@ class Stage:
     """One training stage. Exactly one of ``epochs`` and ``steps`` says how long it is."""
 
     loss: Ref["loss"]
+    #: whose weights the stage begins with: an earlier stage's, or ``base``; those of the stage before it if not given
+    start: str | None = None
     sampler: Ref["sampler"] | None = None
     beta: Ref["beta"] | None = None
     epochs: Annotated[float, Gt(0)] | None = None

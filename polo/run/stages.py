@@ -88,10 +88,11 @@ class Stages:
 
     def train_all(self, prints: Mapping[str, Print], ledger: Ledger) -> None:
         """Trains stage after stage; each is taken from the run, from the cache, or trained. Costs go to the ledger."""
-        reference = self.resolved.recipe.reference
+        reference, stages = self.resolved.recipe.reference, self.resolved.recipe.stages
+        kept = {reference, *(stage.start for stage in stages.values())}
         weights = self._given()
         previous = "base"
-        for name in self.resolved.recipe.stages:
+        for name, stage in stages.items():
             objective = self.ready.objectives[name]
             frozen = weights.get(reference) if objective.needs("reference") else None
             if self.accelerator.is_main_process:
@@ -99,10 +100,13 @@ class Stages:
             if self._taken(name, prints[name].fingerprint):
                 ledger.taken(name, read_stage_cost(self.folder.stage(name)))
             else:
+                if stage.start is not None:
+                    restore(self.policy.module, weights[stage.start])
+                    previous = stage.start
                 with ledger.part(name, fingerprint=prints[name].fingerprint):
                     self._train(name, objective, frozen, previous == reference, ledger)
                 self._keep(name, prints[name].fingerprint, ledger)
-            if reference == name:
+            if name in kept:
                 weights[name] = snapshot(self.policy.module)
             previous = name
         with unsharded(self.policy.module):
