@@ -139,6 +139,9 @@ class TinyLMOptions:
     floor: Annotated[float, Ge(0), Le(1)] = 0.1
     #: share of the label's probability that is spread over the vocabulary while training
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    #: share of each training sequence, its latest titles (rounded up), that the base does not read, so that later
+    #: stages have rows that are new to it; ``latest: 0.2`` trains a stage on no others
+    hold: Annotated[float, Ge(0), Lt(1)] = 0.0
     #: share of titles left out at random, anew in each epoch, so that neighbours are also learnt at a distance
     skip: Annotated[float, Ge(0), Lt(1)] = 0.1
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Len
+from annotated_types import Ge, Gt, Le, Len, Lt
 
 from polo.context import Choice
 from polo.errors import InputError
@@ -74,6 +74,8 @@ class Stage:
     """One training stage. Exactly one of ``epochs`` and ``steps`` says how long it is."""
 
     loss: Ref["loss"]
+    #: whose weights the stage begins with: an earlier stage's, or ``base``; those of the stage before it if not given
+    start: str | None = None
     sampler: Ref["sampler"] | None = None
     beta: Ref["beta"] | None = None
     epochs: Annotated[float, Gt(0)] | None = None
@@ -92,8 +94,9 @@ class Stage:
     weight_decay: Annotated[float, Ge(0)] = 0.0
     #: largest gradient norm; larger gradients are scaled down (none if null)
     clip: Annotated[float, Gt(0)] | None = 1.0
-    #: train on the latest this many rows of each user; all if not given
-    latest: Annotated[int, Ge(1)] | None = None
+    #: train on the latest this many rows of each user, or on this share of them (such as 0.2, rounded down); all if
+    #: not given
+    latest: Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)] | None = None
     #: train on this many rows, drawn by the seed; all if not given
     rows: Annotated[int, Ge(1)] | None = None
     #: memory, not mathematics: flat tokens of one forward pass

@@ -76,9 +76,9 @@ def stage_prints(
     recipe, code = resolved.recipe, training_code()
     made: dict[str, Print] = {}
     engine = _hash(code.of(root))
-    before = weights["base"]
+    before, ends = weights["base"], {"base": weights["base"]}
     for name, stage in recipe.stages.items():
-        told = {k: v for k, v in tree["stages"][name].items() if k not in _NOT_LEARNING}
+        told = {k: v for k, v in tree["stages"][name].items() if k not in _NOT_LEARNING and k != "start"}
         measured = stage.select == "best_valid" or stage.validate.patience is not None
         if not measured:
             told.pop("validate", None)
@@ -93,7 +93,7 @@ def stage_prints(
                 "candidates": tree["candidates"] if lists else None,
                 "device": tree["device"], "precision": tree["precision"],
             },
-            "start": before,
+            "start": before if stage.start is None else ends[stage.start],
             "data": data,
             "base": base_of(policy),
             "policy": policy.fingerprint(),
@@ -107,7 +107,7 @@ def stage_prints(
             },
             "engine": engine,
         })  # fmt: skip
-        before = made[name].fingerprint
+        before = ends[name] = made[name].fingerprint
     return made
 
 

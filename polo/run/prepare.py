@@ -153,19 +153,22 @@ def subsample(rows: Rows, n: int | None, seed: int) -> Rows:
     return rows[np.sort(chosen)]
 
 
-def latest(rows: Rows, n: int | None) -> Rows:
-    """The last ``n`` rows of each user, in their order; all if ``n`` is None. Sources give a user's rows in time order.
+def latest(rows: Rows, n: float | None) -> Rows:
+    """The last ``n`` rows of each user, or this share of them, in their order; all if ``n`` is None.
+
+    Sources give a user's rows in time order. A share, below 1, is rounded down for each user.
 
     Example:
         >>> import numpy as np
         >>> user = np.array([7, 8, 7, 7])
         >>> rows = Rows(id=np.arange(4), user=user, history=np.zeros((4, 1), np.int64), target=np.arange(4))
-        >>> latest(rows, 2).id.tolist()
-        [1, 2, 3]
+        >>> latest(rows, 2).id.tolist(), latest(rows, 0.7).id.tolist()
+        ([1, 2, 3], [2, 3])
     """
     if n is None:
         return rows
     order = np.argsort(rows.user, kind="stable")
     _, counts = np.unique(rows.user, return_counts=True)
     ends = np.repeat(np.cumsum(counts), counts)
-    return rows[np.sort(order[ends - np.arange(len(rows)) <= n])]
+    most = n if n >= 1 else np.floor(n * np.repeat(counts, counts))
+    return rows[np.sort(order[ends - np.arange(len(rows)) <= most])]

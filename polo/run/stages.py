@@ -96,22 +96,26 @@ class Stages:
 
     def train_all(self, prints: Mapping[str, Print], ledger: Ledger) -> None:
         """Trains stage after stage; each is taken from the run, from the cache, or trained. Costs go to the ledger."""
-        reference = self.resolved.recipe.reference
+        recipe, stages = self.resolved.recipe, self.resolved.recipe.stages
         asked = any(objective.needs("reference") for objective in self.ready.objectives.values())
-        weights = {name: self._frozen() for name, _ in self._given() if asked and name == reference}
+        kept = {stage.start for stage in stages.values()} | ({recipe.reference} if asked else set())
+        weights = {name: self._frozen() for name, _ in self._given() if name in kept}
         previous = "base"
-        for name in self.resolved.recipe.stages:
+        for name, stage in stages.items():
             objective = self.ready.objectives[name]
-            frozen = weights.get(reference) if objective.needs("reference") else None
+            frozen = weights.get(recipe.reference) if objective.needs("reference") else None
             if self.accelerator.is_main_process:
                 keep_print(self.folder.path, name, prints[name])
             if self._taken(name, prints[name].fingerprint):
                 ledger.taken(name, read_stage_cost(self.folder.stage(name)))
             else:
+                if stage.start is not None:
+                    restore(self.policy.module, weights[stage.start])
+                    previous = stage.start
                 with ledger.part(name, fingerprint=prints[name].fingerprint):
-                    self._train(name, objective, frozen, previous == reference, ledger)
+                    self._train(name, objective, frozen, previous == recipe.reference, ledger)
                 self._keep(name, prints[name].fingerprint, ledger)
-            if asked and reference == name:
+            if name in kept:
                 weights[name] = self._frozen()
             previous = name
         with unsharded(self.policy.module):
