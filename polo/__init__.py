@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-#: version of the plugin contracts; raised when a contract changes in a way that breaks plugins
-PLUGIN_API = 1
-
 _PUBLIC = {
     "Advises": "polo.protocols",
     "AfterStep": "polo.protocols",
@@ -61,6 +58,7 @@ _PUBLIC = {
     "Needing": "polo.protocols",
     "Optimiser": "polo.protocols",
     "PAD": "polo.data",
+    "PLUGIN_API": "polo.plugin.component",
     "OfLists": "polo.protocols",
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
@@ -103,7 +101,7 @@ _PUBLIC = {
     "whole_folder": "polo.store.files",
 }
 
-__all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
+__all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from polo.best import best_columns as best_columns
@@ -123,6 +121,7 @@ if TYPE_CHECKING:
     from polo.distinct import draw_distinct as draw_distinct
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
+    from polo.plugin.component import PLUGIN_API as PLUGIN_API
     from polo.plugin.component import Component as Component
     from polo.plugin.component import Program as Program
     from polo.plugin.component import Ref as Ref
