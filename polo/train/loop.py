@@ -227,7 +227,7 @@ def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: 
         figures |= {**watched, "valid/collapse": float(bool(warning))}
     job.log({"stage": job.name, "step": progress.step, **figures})
     if warning:
-        job.console.say(f"warning: {job.name} step {progress.step:,}: {warning}", "bold yellow")
+        job.console.warn(f"{job.name} step {progress.step:,}: {warning}")
     between = "" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"
     job.console.say(
         f"{job.name} step {progress.step:,}: validation HR@1 {hit:.3f}{between}, "
