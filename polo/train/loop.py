@@ -241,7 +241,7 @@ def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: 
         figures |= {**watched, "valid/collapse": float(bool(warning))}
     job.log({"stage": job.name, "step": progress.step, **figures})
     if warning:
-        job.console.say(f"warning: {job.name} step {progress.step:,}: {warning}", "bold yellow")
+        job.console.warn(f"{job.name} step {progress.step:,}: {warning}")
     job.console.say(
         f"{job.name} step {progress.step:,}: validation {', '.join(said)}, "
         f"preference accuracy {figures['valid/preference_accuracy']:.3f} ({len(job.validation):,} rows)"
