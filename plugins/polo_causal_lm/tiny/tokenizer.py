@@ -1,4 +1,4 @@
-"""A tokenizer made for one catalogue. Knows titles and how often they occur; knows nothing of models.
+"""A tokenizer made for one data set. Knows titles and how often they occur, or whole texts; knows nothing of models.
 
 Byte-level BPE: any text can be encoded. Separators of the template are cut off first and nothing else is, so merges
 cross spaces inside a title (a popular title becomes one token) and `` " " + title`` has the same tokens in a prompt
@@ -16,9 +16,14 @@ import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from polo import Said, plain
 from polo_causal_lm.template import Template
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
+_CHAT = (
+    "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 
 #: a title that occurs this often gets a token of its own
 OFTEN = 2
@@ -54,6 +59,40 @@ def train_tokenizer(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
     )
     return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token=PAD, bos_token=BOS, eos_token=EOS)
+
+
+def train_tokenizer_of_texts(texts: Sequence[Said], vocab: int) -> PreTrainedTokenizerFast:
+    """Byte-level BPE over texts that belong to rows, words cut as GPT-2 cuts them; with a chat template.
+
+    The template marks who speaks by one token, ends every message with the end token, and begins with the begin token.
+
+    Args:
+        texts: texts or conversations of the training split.
+        vocab: size of the vocabulary, marks and bytes included.
+
+    Example:
+        >>> tokenizer = train_tokenizer_of_texts(["so it is", "it is so"], 300)
+        >>> tokenizer.apply_chat_template([{"role": "user", "content": "it"}], tokenize=False)
+        '<s><|user|>it</s>'
+    """
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    raw.decoder = decoders.ByteLevel()
+    roles = {message["role"] for text in texts if not isinstance(text, str) for message in text}
+    speakers = [f"<|{role}|>" for role in sorted(roles | {"user", "assistant"})]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab,
+        special_tokens=[PAD, BOS, EOS, *speakers],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    raw.train_from_iterator((plain(text) for text in texts), trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
+    )
+    made = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token=PAD, bos_token=BOS, eos_token=EOS)
+    made.chat_template = _CHAT
+    return made
 
 
 def _cut(raw: Tokenizer, template: Template) -> Tokenizer:
