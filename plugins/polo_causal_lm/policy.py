@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import PAD, Context, InputError, IntArray, NamedBase, Ragged, Rows, Splits, Top, Trouble
+from polo import PAD, Context, InputError, IntArray, NamedBase, Ragged, Rows, Said, Splits, Top, Trouble
 from polo_causal_lm.adapters import export_merged, load_adapter, save_adapter
 from polo_causal_lm.bases import Hub, TemplateAware
 from polo_causal_lm.engines.base import Layout, causal_lm
@@ -210,6 +210,10 @@ class CausalLM:
         """Flat tokens of each row with ``n`` items of mean length."""
         return self._scorer.engine.cost(self.prompt_lengths(rows), self.texts.mean_length(rows), n)
 
+    def spelled(self, rows: Rows, items: IntArray) -> Sequence[tuple[Said, Sequence[Said]]]:
+        """Prompts, and what items add to them, as text."""
+        return self.texts.spelled(rows, items)
+
     def prompt_lengths(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of each prompt."""
         return np.array([len(ids) for ids in self.texts.prompts(rows)], dtype=np.int64)
@@ -218,6 +222,11 @@ class CausalLM:
         """``[B]`` whether a row's prompt with its longest title (answer) has at most ``max_tokens`` tokens."""
         fits: npt.NDArray[np.bool_] = self.prompt_lengths(rows) + self.texts.longest(rows) <= self.max_tokens
         return fits
+
+    def shortened(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """``[B]`` whether a row's prompt was cut."""
+        cut = self.texts.cut if isinstance(self.texts, RowTexts) else ()
+        return np.array([number in cut for number in rows.id.tolist()], np.bool_)
 
     def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
         encoded = self.texts.encode(rows, _numbers(items))
@@ -322,7 +331,7 @@ class CausalLM:
         self.texts.cut_to(self.max_tokens, splits.train, splits.valid, splits.test)
         if self.texts.cut:
             self.context.say(
-                f"{self.texts.cut:,} prompts are cut from the left to {self.max_tokens} tokens with answer"
+                f"{len(self.texts.cut):,} prompts are cut from the left to {self.max_tokens} tokens with answer"
             )
 
     def _self_check(self, splits: Splits) -> None:
