@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from polo.candidates import ALL
 from polo.data import Splits
 from polo.errors import Problem
-from polo.protocols import ReadsOwnTexts
+from polo.protocols import Applies, Fits, Limited, OfLists, Policy, ReadsOwnTexts, Shortens, Wanting
 from polo.recipe.model import Recipe
 
 
@@ -57,3 +57,23 @@ def against(splits: Splits, recipe: Recipe, policy: object, where: Callable[...,
 def longest_list(splits: Splits) -> int:
     """Answers of the row that has most, the chosen one included."""
     return 2 if splits.train.candidates is None else splits.train.candidates.shape[1]
+
+
+def goes_with(component: object, splits: Splits | None) -> bool:
+    """Whether a baseline or audit is for these data, by what it says of itself (``needs`` and ``applies``)."""
+    needs = component.needs if isinstance(component, (Wanting, OfLists)) else ()
+    if missing(splits, needs, "", "", ""):
+        return False
+    return splits is None or not isinstance(component, Applies) or component.applies(splits)
+
+
+def limited(splits: Splits, policy: Policy) -> Mapping[str, Limited]:
+    """What becomes of the rows of each split under the policy's token limit; nothing over a catalogue."""
+    if splits.own is None:
+        return {}
+    found = {}
+    for name, rows in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
+        left = int((~policy.fits(rows)).sum()) if isinstance(policy, Fits) and len(rows) else 0
+        cut = int(policy.shortened(rows).sum()) if isinstance(policy, Shortens) else 0
+        found[name] = Limited(len(rows), left, cut)
+    return found

@@ -29,7 +29,7 @@ from polo.protocols import Based, Policy, Together, Tracker
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
-from polo.run import plan
+from polo.run import own, plan
 from polo.run.assess import assess, protocol_of
 from polo.run.compose import Composer
 from polo.run.fingerprint import Print
@@ -275,7 +275,13 @@ class Run:
         verdicts.at_start(
             folder.path,
             ready.composer.audits(),
-            lambda: verdicts.audited(splits, recipe.candidates, split=recipe.evaluate.split, title_tokens=tokens),
+            lambda: verdicts.audited(
+                splits,
+                recipe.candidates,
+                split=recipe.evaluate.split,
+                title_tokens=tokens,
+                limited=own.limited(splits, policy),
+            ),
             self.console.say,
         )
 
