@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     for point in [] if options.parity else _points(options):
         if not report["cost"]:
             say(HEADER)
-        one = cost(point, 1 if options.smoke else options.rounds, SEED, forms=point.k == 1 and not options.smoke)
+        one = cost(point, 1 if options.smoke else options.rounds, SEED, forms=_with_forms(point) and not options.smoke)
         report["cost"].append(one.figures())
         say(line(one))
         wrong += [] if one.agrees else [f"{point}: dloss {one.dloss:.1e}, dgrad {one.dgrad:.1e}"]
@@ -119,6 +119,11 @@ def main(argv: list[str] | None = None) -> int:
     for text in (*wrong, *goals):
         say(text)
     return 1 if wrong else 0
+
+
+def _with_forms(point: Point) -> bool:
+    """The cells in which TRL's other forms are looked at too."""
+    return point.k == 1 and point.prompt == point.answer
 
 
 def _points(options: argparse.Namespace) -> list[Point]:
