@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-#: version of the plugin contracts; raised when a contract changes in a way that breaks plugins
-PLUGIN_API = 1
-
+#: functions of a notebook; those that bear the name of a room are the room, which can be called (polo.called)
+_DOOR = {
+    "evaluate": "polo.evaluate",
+    "load": "polo.door.calls",
+    "recommend": "polo.door.calls",
+    "run": "polo.run",
+}
 _PUBLIC = {
     "Advises": "polo.protocols",
     "AfterStep": "polo.protocols",
@@ -61,7 +65,9 @@ _PUBLIC = {
     "Need": "polo.protocols",
     "Needing": "polo.protocols",
     "Optimiser": "polo.protocols",
+    "OwnTexts": "polo.texts",
     "PAD": "polo.data",
+    "PLUGIN_API": "polo.plugin.component",
     "OfLists": "polo.protocols",
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
@@ -74,11 +80,13 @@ _PUBLIC = {
     "Ref": "polo.plugin.component",
     "Ragged": "polo.data",
     "Whole": "polo.data",
+    "ReadsOwnTexts": "polo.protocols",
     "Refresh": "polo.protocols",
     "RanksAll": "polo.protocols",
     "Reports": "polo.protocols",
     "RowRandom": "polo.randomness",
     "Rows": "polo.data",
+    "Said": "polo.texts",
     "Sampler": "polo.protocols",
     "SamplerWrapper": "polo.plugin.wrapping",
     "Scorer": "polo.protocols",
@@ -98,13 +106,15 @@ _PUBLIC = {
     "Writes": "polo.protocols",
     "best_columns": "polo.best",
     "draw_distinct": "polo.distinct",
+    "Wanting": "polo.protocols",
     "hookimpl": "polo.plugin.hookspecs",
+    "plain": "polo.texts",
     "seed_of": "polo.randomness",
     "whole_file": "polo.store.files",
     "whole_folder": "polo.store.files",
 }
 
-__all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
+__all__ = ["__version__", *_DOOR, *_PUBLIC]
 
 if TYPE_CHECKING:
     from polo.best import best_columns as best_columns
@@ -122,8 +132,13 @@ if TYPE_CHECKING:
     from polo.data import Splits as Splits
     from polo.data import Whole as Whole
     from polo.distinct import draw_distinct as draw_distinct
+    from polo.door.calls import evaluate as evaluate
+    from polo.door.calls import load as load
+    from polo.door.calls import recommend as recommend
+    from polo.door.calls import run as run
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
+    from polo.plugin.component import PLUGIN_API as PLUGIN_API
     from polo.plugin.component import Component as Component
     from polo.plugin.component import Program as Program
     from polo.plugin.component import Ref as Ref
@@ -173,6 +188,7 @@ if TYPE_CHECKING:
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import RanksAll as RanksAll
+    from polo.protocols import ReadsOwnTexts as ReadsOwnTexts
     from polo.protocols import Refresh as Refresh
     from polo.protocols import Reports as Reports
     from polo.protocols import Sampler as Sampler
@@ -187,6 +203,7 @@ if TYPE_CHECKING:
     from polo.protocols import Tracker as Tracker
     from polo.protocols import Trouble as Trouble
     from polo.protocols import Vectors as Vectors
+    from polo.protocols import Wanting as Wanting
     from polo.protocols import Writes as Writes
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of
@@ -194,9 +211,15 @@ if TYPE_CHECKING:
     from polo.scores import Scores as Scores
     from polo.store.files import whole_file as whole_file
     from polo.store.files import whole_folder as whole_folder
+    from polo.texts import OwnTexts as OwnTexts
+    from polo.texts import Said as Said
+    from polo.texts import plain as plain
 
 
 def __getattr__(name: str) -> Any:
+    if name in _DOOR:
+        found = importlib.import_module(_DOOR[name])
+        return found if found.__name__ == f"polo.{name}" else getattr(found, name)
     try:
         module = _PUBLIC[name]
     except KeyError:

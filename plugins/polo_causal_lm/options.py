@@ -67,6 +67,9 @@ class CausalLMOptions:
     compile: bool = False
     #: longest prompt with its longest title, in tokens; longer rows are dropped, counted and named, never truncated
     max_tokens: Annotated[int, Ge(8)] = 512
+    #: what becomes of longer rows whose texts are their own: ``drop``, as all others, or ``cut_left``: the beginning of
+    #: the prompt goes (never an answer), and how many were cut is said
+    overlong: Literal["drop", "cut_left"] = "drop"
     #: recompute activations in the backward pass: less memory, more time
     checkpointing: bool = False
     #: compare the engine with the naive form on two rows before anything is trained
@@ -98,6 +101,9 @@ class HubOptions:
 class TinyLMOptions:
     """A small Llama with a tokenizer of its own, both made from the training split; cached by fingerprint.
 
+    Over a catalogue it learns titles after titles; where rows have texts of their own, their prompts with the chosen
+    answers, whole (``window`` and ``skip`` do nothing then).
+
     The defaults are for five to ten minutes of one CPU core and 50,000 to 100,000 training titles. On LastFM (published
     rows, 300 validation rows, 20 uniform candidates) these settings with 10 epochs reached a hit ratio at 1 of 0.56 in
     4 minutes; three layers, learning rate 3e-3, dropout 0.1 and 12 epochs 0.54 in 6.5.
@@ -111,6 +117,8 @@ class TinyLMOptions:
     heads: Annotated[int, Ge(1)] = 4
     #: tokens of the byte-level BPE vocabulary (259 are bytes and marks); enough makes most titles one to three tokens
     vocab: Annotated[int, Ge(300)] = 8192
+    #: keep only the tokens that titles and prompts are made of, and whole titles as one token
+    whole: bool = False
     #: passes over the training sequences
     epochs: Annotated[int, Ge(1)] = 12
     #: peak learning rate of AdamW, reached after the warm-up, then cosine to a tenth
@@ -125,6 +133,15 @@ class TinyLMOptions:
     window: Annotated[int, Ge(2)] = 20
     #: dropout on embeddings and on the output of every attention and feed-forward block
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    #: share of the steps, the last ones, whose weights are averaged into the model; 0 keeps the weights after the last
+    average: Annotated[float, Ge(0), Le(1)] = 0.0
+    #: learning rate at the end, as a share of the peak
+    floor: Annotated[float, Ge(0), Le(1)] = 0.1
+    #: share of the label's probability that is spread over the vocabulary while training
+    smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    #: share of each training sequence, its latest titles (rounded up), that the base does not read, so that later
+    #: stages have rows that are new to it; ``latest: 0.2`` trains a stage on no others
+    hold: Annotated[float, Ge(0), Lt(1)] = 0.0
     #: share of titles left out at random, anew in each epoch, so that neighbours are also learnt at a distance
     skip: Annotated[float, Ge(0), Lt(1)] = 0.1
 

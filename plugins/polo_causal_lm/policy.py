@@ -28,6 +28,7 @@ from polo_causal_lm.foundation import Foundation, chosen_base
 from polo_causal_lm.generation import generate_titles
 from polo_causal_lm.loading import dtype_of, enable_checkpointing, load_model, load_tokenizer
 from polo_causal_lm.options import CausalLMOptions
+from polo_causal_lm.own_texts import RowTexts, cut_prompts
 from polo_causal_lm.sample import few_rows
 from polo_causal_lm.template import Template
 from polo_causal_lm.text import Texts
@@ -50,6 +51,7 @@ class CausalLM:
     """
 
     unit: Literal["logprob"] = "logprob"
+    reads_own_texts = True
 
     def __init__(self, options: CausalLMOptions, context: Context) -> None:
         if context.splits is None:
@@ -57,7 +59,7 @@ class CausalLM:
         self.options, self.context = options, context
         splits = context.splits
         shown = options.prompt.candidates == "shown"
-        self.pool: Literal["candidates", "catalogue"] = "candidates" if shown else "catalogue"
+        self.pool: Literal["candidates", "catalogue"] = "candidates" if shown or splits.own else "catalogue"
         template = Template(
             header=options.prompt.header,
             candidates_header=options.prompt.candidates_header,
@@ -66,12 +68,15 @@ class CausalLM:
         self._base = Foundation(options, context, template)
         self.base_path = self._base.path
         trusted = options.trust_remote_code
-        self.texts = Texts(load_tokenizer(str(self.base_path), trusted=trusted), splits.items, template)
+        tokenizer = load_tokenizer(str(self.base_path), trusted=trusted)
+        self.texts = RowTexts(tokenizer, splits) if splits.own else Texts(tokenizer, splits.items, template)
         self.dtype = dtype_of(options, context.device)
         kind = None if options.quantise == "none" else options.quantise
         load = partial(load_model, str(self.base_path), self.dtype, trusted=trusted)
         lm = load(quantise=kind, device=context.device)
         self.max_tokens = longest_row(lm.config.get_text_config(), options.max_tokens, context.say)
+        if options.overlong == "cut_left":
+            cut_prompts(self.texts, self.max_tokens, splits, context.say)
         if options.checkpointing:
             enable_checkpointing(lm)
         devices = [torch.device(context.device)] if context.device.startswith("cuda") else []
@@ -84,7 +89,8 @@ class CausalLM:
         few = few_rows(splits, self.texts, self.pool, self.fits) if options.self_check or options.compile else None
         if options.self_check and few is not None:
             self._ways.check(few, self.dtype, self._weights.words)
-        self._best = BestTitles(self.texts, token_bytes(lm.config, self.dtype))
+        size = token_bytes(lm.config, self.dtype)
+        self._best = None if isinstance(self.texts, RowTexts) else BestTitles(self.texts, size)
         if options.compile:
             self._ways.compile(few, self.dtype)
 
@@ -176,12 +182,15 @@ class CausalLM:
             InputError: the prompt shows candidates, so that there is no ranking of the catalogue; or a number is off.
         """
         wish = Wish(k, ranking, nodes)
+        if self._best is None:
+            raise InputError("answers belong to their rows: there is no catalogue to search", where="data")
+        best = self._best
         if not self.tree:
             everything = torch.arange(len(self.texts.titles))[None]
-            return self._best.by_scoring(lambda row: self.score_many(row, everything, budget)[0], rows, wish, without)
+            return best.by_scoring(lambda row: self.score_many(row, everything, budget)[0], rows, wish, without)
         device = next(self._ways.scorer.parameters()).device
         with self._ways.fast_layers():
-            return self._best.by_search(Machine(self.module, device, budget, memory), rows, wish, without)
+            return best.by_search(Machine(self.module, device, budget, memory), rows, wish, without)
 
     def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
         """Tokens of each title with its end token, on the device of ``items``."""
@@ -189,15 +198,15 @@ class CausalLM:
 
     def cost(self, rows: Rows, n: int) -> IntArray:
         """Flat tokens of each row with ``n`` items of mean length."""
-        return self._ways.scorer.engine.cost(self.prompt_lengths(rows), float(self.texts.title_lengths.mean()), n)
+        return self._ways.scorer.engine.cost(self.prompt_lengths(rows), self.texts.mean_length(rows), n)
 
     def prompt_lengths(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of each prompt."""
         return np.array([len(ids) for ids in self.texts.prompts(rows)], dtype=np.int64)
 
     def fits(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        """``[B]`` whether a row's prompt with the longest title of the catalogue has at most ``max_tokens`` tokens."""
-        fits: npt.NDArray[np.bool_] = self.prompt_lengths(rows) + self.texts.title_lengths.max() <= self.max_tokens
+        """``[B]`` whether a row's prompt with its longest title (answer) has at most ``max_tokens`` tokens."""
+        fits: npt.NDArray[np.bool_] = self.prompt_lengths(rows) + self.texts.longest(rows) <= self.max_tokens
         return fits
 
     def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from polo import PAD, BoolArray, Rows, Splits
+from polo_causal_lm.own_texts import RowTexts
 from polo_causal_lm.text import Encoded, Texts
 
 #: rows among which long ones are looked for, and titles of a row without a list
@@ -15,10 +16,15 @@ _LOOKED_AT, _TITLES = 64, 20
 
 
 def few_rows(
-    splits: Splits, texts: Texts, pool: Literal["candidates", "catalogue"], fits: Callable[[Rows], BoolArray]
+    splits: Splits, texts: Texts | RowTexts, pool: Literal["candidates", "catalogue"], fits: Callable[[Rows], BoolArray]
 ) -> Encoded | None:
     """Two rows with much history that fit, each with as many items as its list has (else 20), long ones; or none."""
     rows = splits.train if len(splits.train) else splits.test
+    if isinstance(texts, RowTexts):  # the longest that fit, each with its own answers
+        rows = rows[np.flatnonzero(fits(rows))]
+        prompts = np.array([len(ids) for ids in texts.prompts(rows)], dtype=np.int64)
+        rows = rows[np.argsort(-prompts, kind="stable")[:2]]
+        return texts.encode(rows, rows.listed[:, :_TITLES]) if len(rows) else None
     rows = rows[np.argsort(-(rows.history != PAD).sum(axis=1), kind="stable")[:_LOOKED_AT]]
     n = min(_TITLES if rows.candidates is None else rows.candidates.shape[1], len(splits.items))
     longest = np.argsort(-texts.title_lengths, kind="stable")[:n]

@@ -5,6 +5,7 @@ Knows references, fingerprints and where weights are kept. The loop itself is in
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,9 +27,9 @@ from polo.run.compose import cache_dir
 from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
 from polo.store.cost import COST, Ledger, read_stage_cost
-from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_json
+from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_bytes, write_json
 from polo.store.provenance import base_of
-from polo.store.runfolder import RunFolder
+from polo.store.runfolder import LOG, RunFolder, read_log
 from polo.train.checkpoint import of_stage
 from polo.train.loop import Job, train
 from polo.train.objective import Objective
@@ -95,22 +96,26 @@ class Stages:
 
     def train_all(self, prints: Mapping[str, Print], ledger: Ledger) -> None:
         """Trains stage after stage; each is taken from the run, from the cache, or trained. Costs go to the ledger."""
-        reference = self.resolved.recipe.reference
+        recipe, stages = self.resolved.recipe, self.resolved.recipe.stages
         asked = any(objective.needs("reference") for objective in self.ready.objectives.values())
-        weights = {name: self._frozen() for name, _ in self._given() if asked and name == reference}
+        kept = {stage.start for stage in stages.values()} | ({recipe.reference} if asked else set())
+        weights = {name: self._frozen() for name, _ in self._given() if name in kept}
         previous = "base"
-        for name in self.resolved.recipe.stages:
+        for name, stage in stages.items():
             objective = self.ready.objectives[name]
-            frozen = weights.get(reference) if objective.needs("reference") else None
+            frozen = weights.get(recipe.reference) if objective.needs("reference") else None
             if self.accelerator.is_main_process:
                 keep_print(self.folder.path, name, prints[name])
             if self._taken(name, prints[name].fingerprint):
                 ledger.taken(name, read_stage_cost(self.folder.stage(name)))
             else:
+                if stage.start is not None:
+                    restore(self.policy.module, weights[stage.start])
+                    previous = stage.start
                 with ledger.part(name, fingerprint=prints[name].fingerprint):
-                    self._train(name, objective, frozen, previous == reference, ledger)
+                    self._train(name, objective, frozen, previous == recipe.reference, ledger)
                 self._keep(name, prints[name].fingerprint, ledger)
-            if asked and reference == name:
+            if name in kept:
                 weights[name] = self._frozen()
             previous = name
         with unsharded(self.policy.module):
@@ -131,6 +136,8 @@ class Stages:
                 self.console.say(f"{name}: taken from {whose} (fingerprint {fingerprint})")
                 if self.accelerator.is_main_process and place == cached:
                     self.folder.rewind(name, -1)
+                    for line in read_log(place / LOG):
+                        self.folder.log(line)
                     self.folder.log({"stage": name, "step": 0, "cached": fingerprint})
                     with whole_folder(self.folder.stage(name), manifest=False) as temporary:
                         shutil.copytree(place, temporary, dirs_exist_ok=True)
@@ -149,6 +156,8 @@ class Stages:
             (temporary / "policy").mkdir()
             self.policy.save(temporary / "policy")
             write_json(temporary / COST, ledger.stage(name))
+            lines = [line for line in self.folder.metrics() if line["stage"] == name]
+            write_bytes(temporary / LOG, "".join(json.dumps(line) + "\n" for line in lines).encode())
         if damage(cached) is None:
             return  # a run beside this one was first; others may be reading it
         sweep(cached.parent, ABANDONED)
@@ -197,6 +206,7 @@ class Stages:
                 starts_at_reference=frozen is not None and starts_at_reference,
                 rows=self.ready.train[name],
                 validation=self.ready.validation[name],
+                metric=self.ready.metrics[name],
                 accelerator=self.accelerator,
                 console=self.console,
                 checkpoints=self.folder.checkpoints,
