@@ -6,7 +6,7 @@ Knows references, fingerprints and where weights are kept. The loop itself is in
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from polo.console import Console
 from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.model.sharding import unsharded
 from polo.model.weights import Weights, digest, restore, snapshot
-from polo.plugin.load import Plugins
-from polo.protocols import Policy, Tracker
+from polo.protocols import Policy
 from polo.recipe.model import Resolved
 from polo.run.compose import cache_dir
 from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
+from polo.run.watching import Watch
 from polo.store.cost import COST, Ledger, read_stage_cost
 from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_json
 from polo.store.provenance import base_of
@@ -38,13 +38,12 @@ class Stages:
     """Trains the stages of ``resolved`` into ``folder``; the policy ends with the last stage's weights."""
 
     resolved: Resolved
-    plugins: Plugins
     accelerator: Accelerator
     console: Console
     folder: RunFolder
     ready: Prepared
     policy: Policy
-    trackers: Sequence[Tracker]
+    watch: Watch
 
     def prints(self) -> dict[str, Print]:
         """What every stage is made from; nothing is trained or written for it."""
@@ -161,17 +160,14 @@ class Stages:
         )
         autocast = torch.bfloat16 if precision == "bf16" else None
         reference = None if frozen is None else Reference(self.policy, frozen, cache, stage.tokens_per_pass, autocast)
-        hook = self.plugins.manager.hook
 
         def log(line: Mapping[str, Any]) -> None:
             if not self.accelerator.is_main_process:
                 return
             self.folder.log(line)
-            for tracker in self.trackers:
-                tracker.log(line)
             if "valid/hit_ratio@1" in line:
                 ledger.tick()
-            hook.polo_step_ended(stage=name, step=line["step"], metrics=line)
+            self.watch.line(name, line)
 
         def rewind(stage_name: str, step: int) -> None:
             if self.accelerator.is_main_process:
