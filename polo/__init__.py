@@ -30,11 +30,13 @@ _PUBLIC = {
     "Based": "polo.protocols",
     "Baseline": "polo.protocols",
     "BeforeStep": "polo.protocols",
+    "Begins": "polo.protocols",
     "Beta": "polo.protocols",
     "BoolArray": "polo.data",
     "Choice": "polo.context",
     "Chooses": "polo.protocols",
     "Component": "polo.plugin.component",
+    "Concludes": "polo.protocols",
     "Context": "polo.context",
     "DataSource": "polo.protocols",
     "DeclaresUnit": "polo.protocols",
@@ -158,8 +160,10 @@ if TYPE_CHECKING:
     from polo.protocols import Based as Based
     from polo.protocols import Baseline as Baseline
     from polo.protocols import BeforeStep as BeforeStep
+    from polo.protocols import Begins as Begins
     from polo.protocols import Beta as Beta
     from polo.protocols import Chooses as Chooses
+    from polo.protocols import Concludes as Concludes
     from polo.protocols import DataSource as DataSource
     from polo.protocols import DeclaresUnit as DeclaresUnit
     from polo.protocols import Drawing as Drawing

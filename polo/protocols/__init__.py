@@ -58,6 +58,8 @@ from polo.protocols.scoring import RanksAll as RanksAll
 from polo.protocols.scoring import Reports as Reports
 from polo.protocols.scoring import Scorer as Scorer
 from polo.protocols.scoring import Together as Together
+from polo.protocols.tracker import Begins as Begins
+from polo.protocols.tracker import Concludes as Concludes
 from polo.protocols.tracker import Tracker as Tracker
 from polo.protocols.training import AfterStep as AfterStep
 from polo.protocols.training import AtZero as AtZero

@@ -249,8 +249,9 @@ class Composer:
         scorer: Scorer = self.build(choice)
         return scorer
 
-    def trackers(self) -> list[Tracker]:
-        return [self.build(choice) for choice in self.recipe.trackers]
+    def trackers(self) -> list[tuple[str, Tracker]]:
+        """Name and tracker, as the recipe lists them."""
+        return [(choice.name, self.build(choice)) for choice in self.recipe.trackers]
 
     def where(self, *path: str | int) -> str:
         """The place of a value in the recipe, or of the nearest thing above it."""
