@@ -21,6 +21,7 @@ from torch import Tensor
 
 from polo.data import IntArray, Rows
 from polo.errors import PoloError
+from polo.model.frozen import release
 from polo.model.passes import score_in_passes
 from polo.model.sharding import agreed
 from polo.model.weights import Weights, under
@@ -181,6 +182,8 @@ class Reference:
                 self._settle()
             if len(missing) == len(rows):
                 return fresh.clone()
+        else:
+            release(self._weights)
         if not len(missing):
             return sent(np.stack([value for value in known if value is not None]), device)
         return _mixed(known, fresh, missing, device)

@@ -28,6 +28,8 @@ OPTIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
 APART = {
     ("base", "hub"): "needs a model: tests/polo_causal_lm",
     ("baseline", "run"): "needs a finished run: tests/polo_baselines",
+    ("data", "cf"): "needs files: below",
+    ("data", "preferences"): "needs files, and has no catalogue: tests/polo_datasets/test_preferences.py",
     ("data", "rows"): "needs files: below",
     ("encoder", "file"): "needs a file: test_encoders.py",
     ("encoder", "text_encoder"): "needs a model: tests/polo_tfllmer",
@@ -74,6 +76,15 @@ def test_rows_of_files_pass_the_checks(tmp_path) -> None:
         "user_column": "user",
     }
     for check in check_component("data", "rows", options):
+        check()
+
+
+def test_sets_of_files_pass_the_checks(tmp_path) -> None:
+    for name, steps in (("train", range(5)), ("valid", range(5, 6)), ("test", range(6, 9))):
+        lines = [" ".join(map(str, [user, *((user * 3 + step) % 20 for step in steps)])) for user in range(12)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    files = {name: f"{name}.txt" for name in ("train", "valid", "test")}
+    for check in check_component("data", "cf", {"path": str(tmp_path), **files}):
         check()
 
 

@@ -28,7 +28,7 @@ class PolicyDraw:
     and its gradient is exact in expectation (Bengio & Senecal 2008).
     """
 
-    needs: frozenset[Need] = frozenset({"draw_items"})
+    needs: frozenset[Need] = frozenset({"draw_items", "items"})
     gives: frozenset[Gift] = frozenset({"log_q"})
 
     def __init__(self, options: PolicyDrawOptions, context: Context) -> None:
