@@ -25,8 +25,8 @@ _LEAST = 1e-8
 #: what the columns of the table say
 LEGEND: Final = {
     "loss": "mean over the last tenth of the steps",
-    "kappa": "condition number of the Hessian, in the vector of a row, of the log loss over all items, at the start and "
-    "at the end, the median over rows; at 1 every direction is equally steep, and gradient descent needs steps in "
+    "kappa": "condition number of the Hessian, in the vector of a row, of the log loss over all items, at the start "
+    "and at the end, the median over rows; at 1 every direction is equally steep, and gradient descent needs steps in "
     "proportion to it",
     "lengths": "the 99th percentile of the item vectors' lengths by the first, at the start",
     "crowding": "mean cosine of an item to those nearest by angle, at the start",
