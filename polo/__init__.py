@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-#: version of the plugin contracts; raised when a contract changes in a way that breaks plugins
-PLUGIN_API = 1
-
+#: functions of a notebook; those that bear the name of a room are the room, which can be called (polo.called)
+_DOOR = {
+    "evaluate": "polo.evaluate",
+    "load": "polo.door.calls",
+    "recommend": "polo.door.calls",
+    "run": "polo.run",
+}
 _PUBLIC = {
     "Advises": "polo.protocols",
     "AfterStep": "polo.protocols",
@@ -44,6 +48,7 @@ _PUBLIC = {
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
     "Foresees": "polo.protocols",
+    "HasFacts": "polo.protocols",
     "Generates": "polo.protocols",
     "Gift": "polo.protocols",
     "Giving": "polo.protocols",
@@ -63,6 +68,7 @@ _PUBLIC = {
     "Optimiser": "polo.protocols",
     "OwnTexts": "polo.texts",
     "PAD": "polo.data",
+    "PLUGIN_API": "polo.plugin.component",
     "OfLists": "polo.protocols",
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
@@ -111,7 +117,7 @@ _PUBLIC = {
     "whole_folder": "polo.store.files",
 }
 
-__all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
+__all__ = ["__version__", *_DOOR, *_PUBLIC]
 
 if TYPE_CHECKING:
     from polo.best import best_columns as best_columns
@@ -129,8 +135,13 @@ if TYPE_CHECKING:
     from polo.data import Splits as Splits
     from polo.data import Whole as Whole
     from polo.distinct import draw_distinct as draw_distinct
+    from polo.door.calls import evaluate as evaluate
+    from polo.door.calls import load as load
+    from polo.door.calls import recommend as recommend
+    from polo.door.calls import run as run
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
+    from polo.plugin.component import PLUGIN_API as PLUGIN_API
     from polo.plugin.component import Component as Component
     from polo.plugin.component import Program as Program
     from polo.plugin.component import Ref as Ref
@@ -163,6 +174,7 @@ if TYPE_CHECKING:
     from polo.protocols import Gift as Gift
     from polo.protocols import Giving as Giving
     from polo.protocols import Grouped as Grouped
+    from polo.protocols import HasFacts as HasFacts
     from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
@@ -211,6 +223,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _DOOR:
+        found = importlib.import_module(_DOOR[name])
+        return found if found.__name__ == f"polo.{name}" else getattr(found, name)
     try:
         module = _PUBLIC[name]
     except KeyError:

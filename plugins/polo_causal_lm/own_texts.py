@@ -10,15 +10,15 @@ This is how TRL 1.16 reads the same files, to the token. Knows a tokenizer; know
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from polo import PAD, FloatArray, InputError, IntArray, OwnTexts, Rows, Said, Splits
-from polo_causal_lm.text import Encoded
+from polo import PAD, BoolArray, FloatArray, InputError, IntArray, OwnTexts, Rows, Said, Splits
+from polo_causal_lm.text import Encoded, Texts
 
 #: rows that are read by the tokenizer at once
 _CHUNK = 256
@@ -34,11 +34,14 @@ class RowTexts:
     Attributes:
         titles: of each item (an answer) the ids, the end mark included.
         title_lengths: int64 ``[items]``, how many they are.
+        shorter: what makes rows shorter, in words.
         cut: ids of rows that have lost the beginning of their prompt, see :meth:`cut_to`.
 
     Raises:
         InputError: no end token, no chat template, or an answer without a token.
     """
+
+    shorter = "cut prompts with policy.overlong=cut_left"
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, splits: Splits) -> None:
         assert splits.own is not None
@@ -101,6 +104,10 @@ class RowTexts:
                     self._prompts[i] = np.concatenate([ids[:kept], ids[len(ids) - room + kept :]])
                     self.cut.add(i)
 
+    def shortened(self, rows: Rows) -> BoolArray:
+        """``[B]`` whether a row's prompt was cut."""
+        return np.array([number in self.cut for number in rows.id.tolist()], np.bool_)
+
     def fingerprint(self) -> str:
         """Hash of all ids, of the vocabulary and the chat template."""
         digest = hashlib.blake2b(repr(self.tokenizer.chat_template).encode(), digest_size=16)
@@ -155,6 +162,23 @@ class RowTexts:
             ) from error
         ids: list[int] = found["input_ids"]
         return ids
+
+
+def cut_prompts(texts: RowTexts | Texts, longest: int, splits: Splits, say: Callable[[str], None]) -> None:
+    """Cuts prompts of all splits from the left where prompt and answer exceed ``longest`` tokens, and says how many.
+
+    Raises:
+        InputError: the prompts are histories over a catalogue, which are never cut.
+    """
+    if not isinstance(texts, RowTexts):
+        raise InputError(
+            "policy.overlong: cut_left is for prompts that belong to their rows; one over a catalogue is never cut",
+            where="policy.overlong",
+            fix="use `drop`, and a shorter data.history",
+        )
+    texts.cut_to(longest, splits.train, splits.valid, splits.test)
+    if texts.cut:
+        say(f"{len(texts.cut):,} prompts are cut from the left to {longest} tokens with answer")
 
 
 def _answers(rows: Rows) -> IntArray:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from polo import Context, FloatArray, InputError, Ranked, Splits
 from polo_metrics.options import AtK
 
 
-def top_probability(scores: FloatArray, k: int) -> FloatArray:
+def top_probability(scores: npt.NDArray[np.floating[Any]], k: int) -> FloatArray:
     """Probability of each candidate to be among the first k, tied candidates being put in any order alike.
 
     With ``above`` candidates strictly better and ``tied`` exactly as good (itself included):

@@ -17,7 +17,6 @@ from polo.cli.common import (
     PluginOption,
     ProfileOption,
     TrustOption,
-    find_recipe,
     open_plugins,
     open_recipe,
 )
@@ -25,6 +24,7 @@ from polo.cli.output import flush, note, print_heading, print_json, print_text
 from polo.errors import InputError, Problem, RecipeError
 from polo.plugin.component import Ref
 from polo.recipe.model import Candidates, Recipe
+from polo.run.opening import find_recipe
 
 if TYPE_CHECKING:
     from polo.audit.verdicts import Check

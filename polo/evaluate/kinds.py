@@ -75,7 +75,7 @@ class _Catalogue:
     def baseline(self, name: str, baseline: Baseline) -> Outcome:
         def score(block: Rows) -> tuple[FloatArray, None]:
             assert block.candidates is not None
-            return np.asarray(baseline.score(block, block.candidates), np.float64), None
+            return np.array(baseline.score(block, block.candidates), np.float64), None
 
         return whole.Kept(name, whole.measure(self._rows, self._evaluators, score))
 

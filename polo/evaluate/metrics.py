@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from polo.data import PAD, FloatArray, IntArray, Rows
 from polo.evaluate.significance import interval, paired
-from polo.protocols import Evaluator, Ranked, Totals
+from polo.protocols import Evaluator, Numbers, Ranked, Totals
 from polo.store.files import whole_file
 
 #: the system whose differences to all others are tested
@@ -58,13 +58,15 @@ class System:
         tokens: how many tokens each score runs over, where they are sums of log-probabilities.
         reference: scores of the reference, where it is one of the run's stages.
         generated: greedy completions, where an evaluator needs them.
+        free: whether ``scores`` may be written to when they are ranked.
     """
 
     name: str
-    scores: FloatArray
+    scores: Numbers
     tokens: IntArray | None = None
     reference: FloatArray | None = None
     generated: Sequence[str] | None = None
+    free: bool = False
 
     def offers(self, evaluator: Evaluator) -> bool:
         """Whether this system has what the evaluator needs."""
@@ -75,9 +77,12 @@ class System:
 
     def rankings(self, rows: Rows) -> dict[str, Ranked]:
         """By suffix of the metric's name: as scored, and for sums of log-probabilities also by their mean per token."""
-        found = {"": Ranked.of(rows, self.scores, self.reference, self.generated, self.tokens)}
+        mean = None
         if self.tokens is not None and (self.tokens != 1).any():
-            found["/mean"] = Ranked.of(rows, self.scores / self.tokens, tokens=self.tokens)
+            mean = self.scores / self.tokens  # before anything is marked in the scores
+        found = {"": Ranked.of(rows, self.scores, self.reference, self.generated, self.tokens, free=self.free)}
+        if mean is not None:
+            found["/mean"] = Ranked.of(rows, mean, tokens=self.tokens, free=True)
         return found
 
     def values(self, rows: Rows, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:

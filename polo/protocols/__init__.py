@@ -35,6 +35,7 @@ from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import ExtraLoss as ExtraLoss
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
+from polo.protocols.policy import HasFacts as HasFacts
 from polo.protocols.policy import Policy as Policy
 from polo.protocols.policy import ReadsOwnTexts as ReadsOwnTexts
 from polo.protocols.policy import ScoresMany as ScoresMany
@@ -46,6 +47,7 @@ from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble
 from polo.protocols.policy import Writes as Writes
 from polo.protocols.policy import advice_of as advice_of
+from polo.protocols.ranking import Numbers as Numbers
 from polo.protocols.ranking import Places as Places
 from polo.protocols.ranking import Ranked as Ranked
 from polo.protocols.scoring import Chooses as Chooses

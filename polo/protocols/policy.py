@@ -164,6 +164,14 @@ class Based(Protocol):
 
 
 @runtime_checkable
+class HasFacts(Protocol):
+    """A policy that knows what provenance should tell of it, beyond the recipe: such as whose code it ran."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Facts by name, as JSON takes them; the same however often a run is continued."""
+
+
+@runtime_checkable
 class Foresees(Protocol):
     """A policy whose class can say what building it will need; ``polo run --dry-run`` shows it."""
 
@@ -238,7 +246,8 @@ class Embeds(Protocol):
     """A policy whose score is the inner product of a vector of the row and a vector of the item.
 
     Norms and temperatures are part of the vectors, so that ``score(rows, items)`` is the product and nothing else, and
-    a whole catalogue can be ranked block by block after one propagation.
+    a whole catalogue can be ranked block by block after one propagation. Each of the methods is one call of ``module``,
+    so that weights may be sharded.
     """
 
     def user_vectors(self, rows: Rows) -> Float[Tensor, "b d"]:

@@ -108,9 +108,7 @@ class Composer:
         splits = source.load()
         for name, rows in (("training", splits.train), ("test", splits.test)):
             if not len(rows):
-                raise InputError(
-                    f"no {name} rows in '{splits.name}'", where=self._where("data"), fix="look at its path"
-                )
+                raise InputError(f"no {name} rows in '{splits.name}'", where=self.where("data"), fix="look at its path")
         self._context = replace(self._context, splits=splits)
         return splits
 
@@ -130,7 +128,7 @@ class Composer:
         }
         problems = [p for name in made for p in self._conflicts(name, self.recipe.stages[name], made[name])]
         if splits := self._context.splits:
-            problems += own.against(splits, self.recipe, self._target(self.recipe.policy), self._where)
+            problems += own.against(splits, self.recipe, self._target(self.recipe.policy), self.where)
         if problems:
             raise RecipeError(problems)
         return made
@@ -144,7 +142,7 @@ class Composer:
             recipe=self.recipe,
             policy=self._target(self.recipe.policy),
             splits=self._context.splits,
-            where=self._where,
+            where=self.where,
             drawing=list(self._without_options("sampler")),
             saying=self._catalogue.tagged("sampler", "log_q"),
             policies=self._policies,
@@ -186,7 +184,7 @@ class Composer:
         problems = []
         for index, choice in enumerate(self.recipe.evaluate.evaluators):
             made.append(self.build(choice))
-            where, policy = self._where("evaluate", "evaluators", index), self._target(self.recipe.policy)
+            where, policy = self.where("evaluate", "evaluators", index), self._target(self.recipe.policy)
             problems += of_evaluator(choice.name, made[-1], where, self.recipe, policy, self._context.splits)
         if problems:
             raise RecipeError(problems)
@@ -203,7 +201,7 @@ class Composer:
             built = [(choice.name, self.build(choice)) for choice in chosen]
             problems = []
             for at, (name, one) in enumerate(built):
-                where, what = self._where("evaluate", "baselines", at), f"baseline '{name}'"
+                where, what = self.where("evaluate", "baselines", at), f"baseline '{name}'"
                 needs = one.needs if isinstance(one, Wanting) else ()
                 problems += own.missing(self._context.splits, needs, where, what, "leave it out")
             if problems:
@@ -247,14 +245,14 @@ class Composer:
                 "block by block"
             )
             fix = "leave evaluate.scorer out, or give candidates.n a number"
-            raise RecipeError([Problem(self._where("evaluate", "scorer"), what, fix)])
+            raise RecipeError([Problem(self.where("evaluate", "scorer"), what, fix)])
         scorer: Scorer = self.build(choice)
         return scorer
 
     def trackers(self) -> list[Tracker]:
         return [self.build(choice) for choice in self.recipe.trackers]
 
-    def _where(self, *path: str | int) -> str:
+    def where(self, *path: str | int) -> str:
         """The place of a value in the recipe, or of the nearest thing above it."""
         for end in range(len(path), 0, -1):
             if origin := self._resolved.origins.get(path[:end]):

@@ -29,6 +29,8 @@ def lines(recipe: Recipe, ready: Prepared, policy: Policy | None) -> list[str]:
         steps = steps_of(stage, len(rows))
         chosen = [choice.name for choice in (stage.sampler, stage.beta, stage.loss) if choice is not None]
         line = f"{name}: {' x '.join(chosen)}, {len(rows):,} rows, {steps:,} steps of {stage.batch}"
+        if stage.start is not None:
+            line += f", from {'the base' if stage.start == 'base' else f'the end of {stage.start}'}"
         if policy is not None:
             sampler = ready.objectives[name].sampler
             scored = 1 + (sampler.k if isinstance(sampler, Drawing) else 0)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
 from polo.audit import verdicts
@@ -39,7 +40,7 @@ from polo.run.stages import Stages
 from polo.store import provenance
 from polo.store.cost import Ledger
 from polo.store.files import cannot_write, write_bytes, write_json
-from polo.store.provenance import base_of, same_base
+from polo.store.provenance import base_of, facts_of, same_base
 from polo.store.runfolder import RunFolder
 from polo.store.shapes import Provenance, read
 
@@ -57,7 +58,13 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
     precision = "no" if recipe.precision == "fp32" or (recipe.precision == "auto" and cpu) else "bf16"
     # buffers (rotary tables) are constants; sending them around would tie the number of passes of the ranks together
     ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
-    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
+    try:
+        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
+    except ValueError:  # an earlier run of this process had another precision or device, which accelerate remembers
+        if PartialState().num_processes > 1:
+            raise
+        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - its own way to begin anew
+        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
 
 
 def named(resolved: Resolved) -> Resolved:
@@ -77,6 +84,7 @@ class Run:
         resume: a run folder to go on in; ``None`` starts a new one.
         shard: each process keeps a part of the weights only. Memory, not mathematics.
         retrain: train stages of ``resume`` again that were made from other data, code or base than today's.
+        quiet: say nothing but warnings.
 
     Raises:
         InputError: ``resume`` began with another recipe, or there is no second process to ``shard`` with.
@@ -90,10 +98,11 @@ class Run:
         *,
         shard: bool = False,
         retrain: bool = False,
+        quiet: bool = False,
     ) -> None:
         self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
         self._accelerator = accelerator_of(self.recipe)
-        self.console = Console(silent=not self._accelerator.is_main_process)
+        self.console = Console(silent=not self._accelerator.is_main_process, quiet=quiet)
         self._resumed, self._shard, self._retrain = resume, shard, retrain
         if shard:
             can_shard(self._accelerator)
@@ -249,6 +258,7 @@ class Run:
             "data": {"name": ready.splits.name, "form": ready.splits.form, "fingerprint": ready.splits.fingerprint,
                      "licence": ready.splits.licence, "notes": dict(ready.splits.notes)},
             "base": {"sha256": base_of(policy)},
+            "policy": facts_of(policy),
             "protocol": protocol_of(self.recipe, ready),
             "seed": self.recipe.seed,
             "processes": processes,

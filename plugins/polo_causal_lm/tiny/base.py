@@ -18,7 +18,7 @@ from polo_causal_lm.quiet import quiet
 from polo_causal_lm.template import Template
 from polo_causal_lm.tiny.tokenizer import train_tokenizer, train_tokenizer_of_texts
 from polo_causal_lm.tiny.train import make_model, train
-from polo_causal_lm.tiny.windows import Titles, Whole, Words
+from polo_causal_lm.tiny.windows import Titles, Whole, Words, earlier
 
 #: position ids that the model can represent; rotary embeddings cost nothing
 _LONGEST = 2048
@@ -97,11 +97,12 @@ class TinyLM:
     def _of_titles(self) -> tuple[Any, Titles]:
         """Tokenizer and documents of a catalogue and its training sequences."""
         splits, template = self._splits(), self._template
-        if not len(splits.sequences.items):
+        sequences = earlier(splits.sequences, self.options.hold)
+        if not len(sequences.items):
             raise InputError(
                 "there are no training sequences", where="data", fix="use data with sequences, or a hub base"
             )
-        counts = np.bincount(splits.sequences.items, minlength=len(splits.items))
+        counts = np.bincount(sequences.items, minlength=len(splits.items))
         tokenizer = train_tokenizer(splits.items.titles, counts, template, self.options.vocab, self.options.whole)
         texts = [template.title(title) for title in splits.items.titles]
         titles = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
@@ -111,7 +112,7 @@ class TinyLM:
             [np.array(title) for title in titles],
             int(tokenizer.eos_token_id),
         )
-        return tokenizer, Titles(words, splits.sequences, self.options.window, self.options.skip)
+        return tokenizer, Titles(words, sequences, self.options.window, self.options.skip)
 
     def _of_rows(self) -> tuple[Any, Whole]:
         """Tokenizer and documents of training rows whose texts are their own: each prompt with its chosen answer."""

@@ -10,6 +10,7 @@ Rows whose texts are their own give one document each: the prompt and its chosen
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -100,6 +101,21 @@ class Whole:
             for ids in self.texts
             for start in range(0, len(ids) - 1, self.longest)
         ]
+
+
+def earlier(sequences: Sequences, hold: float) -> Sequences:
+    """The sequences without the latest ``hold`` of each, rounded up; users and order stay.
+
+    Example:
+        >>> found = earlier(Sequences.of([7, 8], [[1, 2, 3, 4, 5, 6], [9]]), 0.2)
+        >>> [found[s].tolist() for s in range(2)]
+        [[1, 2, 3, 4], []]
+    """
+    if not hold:
+        return sequences
+    lists = [sequences[s] for s in range(len(sequences))]
+    kept = [items[: len(items) - math.ceil(hold * len(items))].tolist() for items in lists]
+    return Sequences.of(sequences.user.tolist(), kept)
 
 
 def windows(sequences: Sequences, longest: int, skip: float, rng: np.random.Generator) -> Iterator[IntArray]:
