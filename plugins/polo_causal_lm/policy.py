@@ -216,24 +216,14 @@ class CausalLM:
 
     def shortened(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """``[B]`` whether a row's prompt was cut."""
-        cut = self.texts.cut if isinstance(self.texts, RowTexts) else ()
-        return np.array([number in cut for number in rows.id.tolist()], np.bool_)
+        return self.texts.shortened(rows)
 
     def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
-        encoded = self.texts.encode(rows, _numbers(items))
-        keys = []
-        for prompt, titles in zip(encoded.prompts, encoded.titles, strict=True):
-            digest = hashlib.blake2b(prompt.tobytes(), digest_size=16)
-            for title in titles:
-                # Token ids are never negative: a separator that cannot be one.
-                digest.update(b"\xff" * 8 + title.tobytes())
-            keys.append(digest.digest())
-        return keys
+        return self.texts.encode(rows, _numbers(items)).keys()
 
     def advice(self, trouble: Trouble) -> str:
         """Which options mend it."""
-        mend = {"start": "try policy.engine=naive", "fit": "raise policy.max_tokens or shorten data.history"}
-        return mend[trouble]
+        return {"start": "try policy.engine=naive", "fit": f"raise policy.max_tokens or {self.texts.shorter}"}[trouble]
 
     def fingerprint(self) -> str:
         lora = self.options.lora
