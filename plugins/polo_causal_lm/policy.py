@@ -52,6 +52,7 @@ class CausalLM:
 
     unit: Literal["logprob"] = "logprob"
     reads_own_texts = True
+    needs = frozenset({"history"})
 
     def __init__(self, options: CausalLMOptions, context: Context) -> None:
         if context.splits is None:
