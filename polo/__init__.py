@@ -30,11 +30,13 @@ _PUBLIC = {
     "Based": "polo.protocols",
     "Baseline": "polo.protocols",
     "BeforeStep": "polo.protocols",
+    "Begins": "polo.protocols",
     "Beta": "polo.protocols",
     "BoolArray": "polo.data",
     "Choice": "polo.context",
     "Chooses": "polo.protocols",
     "Component": "polo.plugin.component",
+    "Concludes": "polo.protocols",
     "Context": "polo.context",
     "DataSource": "polo.protocols",
     "DeclaresUnit": "polo.protocols",
@@ -60,6 +62,7 @@ _PUBLIC = {
     "ItemTable": "polo.data",
     "Known": "polo.data",
     "Labelled": "polo.protocols",
+    "Limited": "polo.protocols",
     "Loss": "polo.protocols",
     "NamedBase": "polo.protocols",
     "Need": "polo.protocols",
@@ -94,6 +97,8 @@ _PUBLIC = {
     "ScoresMany": "polo.protocols",
     "Sequences": "polo.data",
     "SharesForwards": "polo.protocols",
+    "Shortens": "polo.protocols",
+    "Spells": "polo.protocols",
     "Splits": "polo.data",
     "Stateful": "polo.protocols",
     "Together": "polo.protocols",
@@ -155,8 +160,10 @@ if TYPE_CHECKING:
     from polo.protocols import Based as Based
     from polo.protocols import Baseline as Baseline
     from polo.protocols import BeforeStep as BeforeStep
+    from polo.protocols import Begins as Begins
     from polo.protocols import Beta as Beta
     from polo.protocols import Chooses as Chooses
+    from polo.protocols import Concludes as Concludes
     from polo.protocols import DataSource as DataSource
     from polo.protocols import DeclaresUnit as DeclaresUnit
     from polo.protocols import Drawing as Drawing
@@ -175,6 +182,7 @@ if TYPE_CHECKING:
     from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
+    from polo.protocols import Limited as Limited
     from polo.protocols import Loss as Loss
     from polo.protocols import NamedBase as NamedBase
     from polo.protocols import Need as Need
@@ -195,6 +203,8 @@ if TYPE_CHECKING:
     from polo.protocols import Scorer as Scorer
     from polo.protocols import ScoresMany as ScoresMany
     from polo.protocols import SharesForwards as SharesForwards
+    from polo.protocols import Shortens as Shortens
+    from polo.protocols import Spells as Spells
     from polo.protocols import Stateful as Stateful
     from polo.protocols import Together as Together
     from polo.protocols import Top as Top

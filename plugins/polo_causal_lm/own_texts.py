@@ -34,7 +34,7 @@ class RowTexts:
     Attributes:
         titles: of each item (an answer) the ids, the end mark included.
         title_lengths: int64 ``[items]``, how many they are.
-        cut: how many rows have lost the beginning of their prompt, see :meth:`cut_to`.
+        cut: ids of rows that have lost the beginning of their prompt, see :meth:`cut_to`.
 
     Raises:
         InputError: no end token, no chat template, or an answer without a token.
@@ -57,7 +57,7 @@ class RowTexts:
             for start in range(0, len(rows), _CHUNK):
                 self._read(rows[start : start + _CHUNK], splits.own)
         self.title_lengths = np.array([len(ids) for ids in self.titles], dtype=np.int64)
-        self.cut = 0
+        self.cut: set[int] = set()
 
     def encode(self, rows: Rows, items: IntArray) -> Encoded:
         """Token ids of ``rows`` with ``items [B, n]``."""
@@ -66,6 +66,14 @@ class RowTexts:
     def prompts(self, rows: Rows) -> list[IntArray]:
         """Token ids of each row's prompt; the rows are the data set's own."""
         return [self._prompts[i] for i in rows.id.tolist()]
+
+    def spelled(self, rows: Rows, items: IntArray) -> list[tuple[Said, list[Said]]]:
+        """Each row's prompt and answers, as they came; what was cut from the left is there."""
+        own, users = self._own, rows.user.tolist()
+        return [
+            (own.prompts[user], [own.answers[item] for item in line])
+            for user, line in zip(users, items.tolist(), strict=True)
+        ]
 
     def longest(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of each row's longest answer."""
@@ -91,7 +99,7 @@ class RowTexts:
                 kept = int(len(ids) > 0 and ids[0] == self.tokenizer.bos_token_id)
                 if len(ids) > room > kept:
                     self._prompts[i] = np.concatenate([ids[:kept], ids[len(ids) - room + kept :]])
-                    self.cut += 1
+                    self.cut.add(i)
 
     def fingerprint(self) -> str:
         """Hash of all ids, of the vocabulary and the chat template."""
@@ -163,7 +171,7 @@ def cut_prompts(texts: RowTexts | Texts, longest: int, splits: Splits, say: Call
         )
     texts.cut_to(longest, splits.train, splits.valid, splits.test)
     if texts.cut:
-        say(f"{texts.cut:,} prompts are cut from the left to {longest} tokens with answer")
+        say(f"{len(texts.cut):,} prompts are cut from the left to {longest} tokens with answer")
 
 
 def _answers(rows: Rows) -> IntArray:

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import Context, InputError, IntArray, Ragged, Rows, Top, Trouble
+from polo import Context, InputError, IntArray, Ragged, Rows, Said, Top, Trouble
 from polo_causal_lm.bases import Hub
 from polo_causal_lm.engines.base import Layout, causal_lm
 from polo_causal_lm.engines.choose import FEW
@@ -201,6 +201,10 @@ class CausalLM:
         """Flat tokens of each row with ``n`` items of mean length."""
         return self._ways.scorer.engine.cost(self.prompt_lengths(rows), self.texts.mean_length(rows), n)
 
+    def spelled(self, rows: Rows, items: IntArray) -> Sequence[tuple[Said, Sequence[Said]]]:
+        """Prompts, and what items add to them, as text."""
+        return self.texts.spelled(rows, items)
+
     def prompt_lengths(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of each prompt."""
         return np.array([len(ids) for ids in self.texts.prompts(rows)], dtype=np.int64)
@@ -209,6 +213,11 @@ class CausalLM:
         """``[B]`` whether a row's prompt with its longest title (answer) has at most ``max_tokens`` tokens."""
         fits: npt.NDArray[np.bool_] = self.prompt_lengths(rows) + self.texts.longest(rows) <= self.max_tokens
         return fits
+
+    def shortened(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """``[B]`` whether a row's prompt was cut."""
+        cut = self.texts.cut if isinstance(self.texts, RowTexts) else ()
+        return np.array([number in cut for number in rows.id.tolist()], np.bool_)
 
     def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
         encoded = self.texts.encode(rows, _numbers(items))

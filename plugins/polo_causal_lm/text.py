@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from polo import InputError, IntArray, ItemTable, Rows
+from polo import InputError, IntArray, ItemTable, Rows, Said
 from polo_causal_lm.template import Template
 
 
@@ -75,6 +75,11 @@ class Texts:
                 trimmed = ids[:-1] if ids and ids[-1] == self.end else ids
                 self._prompts[keys[i]] = np.array(trimmed, dtype=np.int64)
         return [self._prompts[key] for key in keys]
+
+    def spelled(self, rows: Rows, items: IntArray) -> list[tuple[Said, list[Said]]]:
+        """Each row's prompt, and what each of ``items [B, n]`` adds to it."""
+        words = [self.template.title(title) for title in self.items.titles]
+        return [(self._prompt(rows, i), [words[item] for item in line]) for i, line in enumerate(items.tolist())]
 
     def longest(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of the longest title that a row may be asked for: that of the catalogue."""

@@ -82,9 +82,11 @@ def diagnose(
 
 
 def _print(found: Sequence[Diagnosed], *, json: bool) -> None:
-    from polo.report.diagnosis import cells, columns
+    from polo.report.diagnosis import LEGEND, cells, columns
 
     if json:
         print_json([asdict(one) for one in found])
         return
     print_table(columns(found), [[cell.text for cell in cells(one)] for one in found])
+    for word, meaning in LEGEND.items():
+        note(f"{word}: {meaning}")

@@ -54,7 +54,7 @@ def check(module: ModuleType) -> list[str]:
 
     Raises:
         InputError: written for other contracts; an unknown hook, an argument with a default (pluggy would never fill
-            it), an unknown argument, or a wrapper around a hook that collects declarations.
+            it), an unknown argument, or a wrapper around a hook.
     """
     _check_api(module)
     warnings = []
@@ -72,8 +72,8 @@ def check(module: ModuleType) -> list[str]:
             if options.get("optionalhook"):
                 continue
             raise InputError(f"there is no hook {name!r}", fix=did_you_mean(name, hook_names(), label="hooks"))
-        if name in KINDS.values() and (options.get("wrapper") or options.get("hookwrapper")):
-            raise InputError(f"hook {name!r} collects declarations and cannot be wrapped")
+        if options.get("wrapper") or options.get("hookwrapper"):
+            raise InputError(f"hook {name!r} collects declarations or only observes, and cannot be wrapped")
         _check_arguments(name, function, spec)
     return warnings
 

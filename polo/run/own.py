@@ -5,12 +5,16 @@ Knows no component by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from polo.candidates import ALL
 from polo.data import Splits
 from polo.errors import Problem
+<<<<<<< HEAD
 from polo.protocols import ReadsOwnTexts, needs_of
+=======
+from polo.protocols import Applies, Fits, Limited, OfLists, Policy, ReadsOwnTexts, Shortens, Wanting, needs_of
+>>>>>>> main
 from polo.recipe.model import Recipe
 
 
@@ -27,7 +31,11 @@ def missing(splits: Splits | None, needs: Collection[str], where: str, what: str
         found.append(_no_catalogue(splits, where, what, fix))
     if "history" in needs and splits.own is None and not splits.train.history.shape[1]:
         said = f"{what} needs a shown history; the rows of data '{splits.name}' show none (a history of 0 items)"
+<<<<<<< HEAD
         found.append(Problem(where, said, f"{fix}, or show items if the data have an order"))
+=======
+        found.append(Problem(where, said, f"{fix}, or raise data.history if the data have an order"))
+>>>>>>> main
     if "given_lists" in needs and splits.train.candidates is None:
         said = f"{what} needs lists that come with the data; data '{splits.name}' has none"
         found.append(Problem(where, said, "draw negatives, or use data that bring lists or answers of their own"))
@@ -66,3 +74,23 @@ def against(splits: Splits, recipe: Recipe, policy: object, where: Callable[...,
 def longest_list(splits: Splits) -> int:
     """Answers of the row that has most, the chosen one included."""
     return 2 if splits.train.candidates is None else splits.train.candidates.shape[1]
+
+
+def goes_with(component: object, splits: Splits | None) -> bool:
+    """Whether a baseline or audit is for these data, by what it says of itself (``needs`` and ``applies``)."""
+    needs = component.needs if isinstance(component, (Wanting, OfLists)) else ()
+    if missing(splits, needs, "", "", ""):
+        return False
+    return splits is None or not isinstance(component, Applies) or component.applies(splits)
+
+
+def limited(splits: Splits, policy: Policy) -> Mapping[str, Limited]:
+    """What becomes of the rows of each split under the policy's token limit; nothing over a catalogue."""
+    if splits.own is None:
+        return {}
+    found = {}
+    for name, rows in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
+        left = int((~policy.fits(rows)).sum()) if isinstance(policy, Fits) and len(rows) else 0
+        cut = int(policy.shortened(rows).sum()) if isinstance(policy, Shortens) else 0
+        found[name] = Limited(len(rows), left, cut)
+    return found

@@ -8,7 +8,7 @@ Nothing is written to the run folder before everything that can be refused has b
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +25,11 @@ from polo.errors import InputError
 from polo.model.sharding import can_shard, spread
 from polo.model.weights import Weights, snapshot
 from polo.plugin.load import Plugins
-from polo.protocols import Based, Policy, Together, Tracker
+from polo.protocols import Based, Policy, Together
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
-from polo.run import plan
+from polo.run import own, plan
 from polo.run.assess import assess, protocol_of
 from polo.run.compose import Composer
 from polo.run.fingerprint import Print
@@ -37,6 +37,7 @@ from polo.run.launch import peer_lost
 from polo.run.prepare import Prepared, for_policy, prepare
 from polo.run.resumed import same_recipe
 from polo.run.stages import Stages
+from polo.run.watching import Watch
 from polo.store import provenance
 from polo.store.cost import Ledger
 from polo.store.files import cannot_write, write_bytes, write_json
@@ -169,31 +170,27 @@ class Run:
             policy, ready = self._policy(ready)
             start = self._start(policy)
             prints = self._prints(ready, policy)
+            trackers = ready.composer.trackers() if self.is_main else []
+        watch = Watch(self._plugins, trackers, self.console.warn)
         folder = self._folder()
         if self.is_main:
             ledger = ledger.moved(folder.path)
         for line in plan.lines(self.recipe, ready, policy):
             self.console.say(line)
-        hook = self._plugins.manager.hook
         error: BaseException | None = None
         try:
             if self.is_main:
                 self._describe(folder, ready, policy)
                 self._audit(folder, ready, policy)
-                hook.polo_run_started(run=folder.path, recipe=self.resolved.tree)
-            trackers = ready.composer.trackers() if self.is_main else []
-            try:
-                stages = self._stages(folder, ready, policy, trackers)
-                if self._retrain:
-                    stages.forget_changed(prints)
-                stages.train_all(prints, ledger)
-            finally:
-                for tracker in trackers:
-                    tracker.close()
+                watch.started(folder.path, self.resolved.tree)
+            stages = self._stages(folder, ready, policy, watch)
+            if self._retrain:
+                stages.forget_changed(prints)
+            stages.train_all(prints, ledger)
             with ledger.part("evaluation"):
                 results = self._assess(folder, ready, policy, ledger, start)
             if self.is_main:
-                hook.polo_evaluated(run=folder.path, results=results)
+                watch.evaluated(folder.path, results)
         except BaseException as caught:
             error = peer_lost(caught) if self._accelerator.num_processes > 1 else caught
             if isinstance(caught, KeyboardInterrupt):
@@ -203,12 +200,13 @@ class Run:
             raise
         finally:
             if self.is_main:
-                hook.polo_run_ended(run=folder.path, error=error)
+                watch.ended(folder.path, error)
             folder.release()
         return folder, results
 
-    def _stages(self, folder: RunFolder, ready: Prepared, policy: Policy, trackers: Sequence[Tracker] = ()) -> Stages:
-        return Stages(self.resolved, self._plugins, self._accelerator, self.console, folder, ready, policy, trackers)
+    def _stages(self, folder: RunFolder, ready: Prepared, policy: Policy, watch: Watch | None = None) -> Stages:
+        watch = watch or Watch(self._plugins)
+        return Stages(self.resolved, self._accelerator, self.console, folder, ready, policy, watch)
 
     def _prints(self, ready: Prepared, policy: Policy) -> dict[str, Print]:
         """What the stages are made from; a run that goes on must have begun with the same."""
@@ -275,7 +273,13 @@ class Run:
         verdicts.at_start(
             folder.path,
             ready.composer.audits(),
-            lambda: verdicts.audited(splits, recipe.candidates, split=recipe.evaluate.split, title_tokens=tokens),
+            lambda: verdicts.audited(
+                splits,
+                recipe.candidates,
+                split=recipe.evaluate.split,
+                title_tokens=tokens,
+                limited=own.limited(splits, policy),
+            ),
             self.console.say,
         )
 

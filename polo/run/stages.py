@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from polo.model.frozen import frozen
 from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.model.sharding import unsharded
 from polo.model.weights import Weights, digest, restore, trainable
-from polo.plugin.load import Plugins
-from polo.protocols import Policy, Tracker
+from polo.protocols import Policy
 from polo.recipe.model import Resolved
 from polo.run.compose import cache_dir
 from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
+from polo.run.watching import Watch
 from polo.store.cost import COST, Ledger, read_stage_cost
 from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_bytes, write_json
 from polo.store.provenance import base_of
@@ -40,13 +40,12 @@ class Stages:
     """Trains the stages of ``resolved`` into ``folder``; the policy ends with the last stage's weights."""
 
     resolved: Resolved
-    plugins: Plugins
     accelerator: Accelerator
     console: Console
     folder: RunFolder
     ready: Prepared
     policy: Policy
-    trackers: Sequence[Tracker]
+    watch: Watch
 
     def prints(self) -> dict[str, Print]:
         """What every stage is made from; nothing is trained or written for it."""
@@ -178,17 +177,14 @@ class Stages:
         )
         autocast = torch.bfloat16 if precision == "bf16" else None
         reference = None if frozen is None else Reference(self.policy, frozen, cache, stage.tokens_per_pass, autocast)
-        hook = self.plugins.manager.hook
 
         def log(line: Mapping[str, Any]) -> None:
             if not self.accelerator.is_main_process:
                 return
             self.folder.log(line)
-            for tracker in self.trackers:
-                tracker.log(line)
             if "valid/hit_ratio@1" in line:
                 ledger.tick()
-            hook.polo_step_ended(stage=name, step=line["step"], metrics=line)
+            self.watch.line(name, line)
 
         def rewind(stage_name: str, step: int) -> None:
             if self.accelerator.is_main_process:

@@ -6,9 +6,6 @@ Every kind, installed and run: ``nox -s scaffold`` (``test_scaffold_installed.py
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import yaml
 from polo.errors import InputError
 from polo.plugin.component import KINDS
 from polo.plugin.scaffold import TEMPLATES, scaffold, words
+from tests.plugin.trees import installed, run
 
 
 def made(name: str, kind: str) -> dict[str, str]:
@@ -102,16 +100,6 @@ def test_a_new_plugin_passes_its_own_tests_and_runs_its_recipe(kind: str, tmp_pa
     for path, text in made("mine", kind).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
-    info = tmp_path / "src" / "polo_plugin_mine-0.1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polo-plugin-mine\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text("[polo]\npolo_plugin_mine = polo_plugin_mine\n")
-    env = os.environ | {
-        "PYTHONPATH": str(tmp_path / "src"), "POLO_PLUGINS": "polo-plugin-mine", "POLO_STRICT_PLUGINS": "1",
-        "POLO_CACHE": str(tmp_path / "cache"), "CUDA_VISIBLE_DEVICES": "",
-    }  # fmt: skip
-    for command in (["pytest", "-q", "-p", "no:cacheprovider"], ["polo", "run", "mine_toy", "out=runs"]):
-        done = subprocess.run(
-            [sys.executable, "-m", *command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    env = installed(tmp_path, tmp_path / "site")
+    run(["pytest", "-q", "-p", "no:cacheprovider", "tests"], tmp_path, env)
+    run(["polo", "run", "mine_toy", "out=runs"], tmp_path, env)

@@ -198,7 +198,8 @@ def test_the_command_trains_the_rungs_and_writes_a_page(polo: Callable[..., tupl
     code, out, err = polo("diagnose", path, *asked)
     assert code == 0, err
     lines = out.strip().splitlines()
-    assert lines[0].split() == ["rung", "loss", "kappa", "0", "kappa", "lengths", "crowding", "agree", "recall@10"]
+    assert lines[0].split() == ["rung", "loss", "kappa", "at", "end", "lengths", "crowding", "agree", "recall@10"]
+    assert "kappa: condition number" in err, "what the columns say is said where they are shown"
     assert [line.split("  ")[0] for line in lines[1:4]] == ["lsa", "rec_pca + norm", "frozen"]
     assert max(map(len, lines[:4])) <= 80
     assert lines[2].split()[-4] == "1", "vectors of length 1 have one length"

@@ -75,7 +75,7 @@ def test_kto_takes_the_answers_of_other_prompts(pairs: Path, polo: Main) -> None
         ("stages.prefer.sampler={use: in_batch, k: 2}", "sampler 'in_batch'"),
         ("stages.prefer.sampler={use: hard, from: {use: uniform, k: 2, pool: catalogue}, n: 1}", "sampler 'hard'"),
         ("evaluate.evaluators=[{use: coverage, k: [1]}]", "evaluator 'coverage'"),
-        ("candidates.n=all", "candidates.n: all"),
+        ("candidates={n: all}", "candidates.n: all"),
         ("candidates.negatives=uniform", "candidates.negatives: uniform"),
         ("policy={use: mf}", "policy 'mf'"),
     ],
