@@ -80,11 +80,8 @@ class CausalLM:
             cut_prompts(self.texts, self.max_tokens, splits, context.say)
         if options.checkpointing:
             enable_checkpointing(lm)
-        devices = [torch.device(context.device)] if context.device.startswith("cuda") else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(context.seed)
-            self._weights = trained(options, lm, load)
-            self.model = self._weights.model.to(context.device)
+        self._weights = trained(options, lm, load, context.device, context.seed)
+        self.model = self._weights.model
         self._ways = Ways(options, self.model, self.max_tokens, context.say)
         self.module: nn.Module = self._ways.scorer
         few = few_rows(splits, self.texts, self.pool, self.fits) if options.self_check or options.compile else None
@@ -124,6 +121,11 @@ class CausalLM:
     def tokenizer(self) -> Any:
         """The base's tokenizer."""
         return self.texts.tokenizer
+
+    @property
+    def base_as_is(self) -> bool:
+        """Whether the base scores as it lies on the disk, and not in fewer bits."""
+        return self.options.quantise == "none"
 
     def encode(self, rows: Rows, items: Int[Tensor, "b n"]) -> Layout:
         """Token ids of rows and items, laid out for one forward pass on the module's device."""
