@@ -43,11 +43,13 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objectives", nargs="+", choices=list(OBJECTIVES), default=list(OBJECTIVES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--every", type=int, default=8, help="steps between measurements")
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--every", type=int, default=6, help="steps between measurements")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--out", type=Path, default=Path("runs/lpo-control"))
+    parser.add_argument("--max-tokens", type=int, default=320, help="prompts are cut to it, longer answers left out")
+    parser.add_argument("--base", help="folder of a base for all seeds; one is made for each seed if not given")
     parser.add_argument("--data", help="a file of pairs instead of the recipe's")
     parser.add_argument("--toy", action="store_true")
     parser.add_argument("--report", action="store_true")
@@ -65,7 +67,9 @@ def overrides(given: argparse.Namespace, objective: str, seed: int) -> list[str]
         f"stages.prefer.steps={given.steps}", f"stages.prefer.lr={given.lr}",
         f"stages.prefer.batch={given.batch}", f"stages.prefer.validate.every={given.every}",
         "evaluate.start=false", "device=cpu",
-        f"out={given.out / 'runs'}", *([f"data.train={given.data}"] if given.data else []), *(TOY if given.toy else ()),
+        f"out={given.out / 'runs'}", f"policy.max_tokens={given.max_tokens}",
+        *([f"data.train={given.data}"] if given.data else []), *([f"policy.base={given.base}"] if given.base else []),
+        *(TOY if given.toy else ()),
     ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from polo import PAD, FloatArray, InputError, IntArray, OwnTexts, Rows, Said, Splits
+from polo import PAD, BoolArray, FloatArray, InputError, IntArray, OwnTexts, Rows, Said, Splits
 from polo_causal_lm.text import Encoded, Texts
 
 #: rows that are read by the tokenizer at once
@@ -34,11 +34,14 @@ class RowTexts:
     Attributes:
         titles: of each item (an answer) the ids, the end mark included.
         title_lengths: int64 ``[items]``, how many they are.
+        shorter: what makes rows shorter, in words.
         cut: ids of rows that have lost the beginning of their prompt, see :meth:`cut_to`.
 
     Raises:
         InputError: no end token, no chat template, or an answer without a token.
     """
+
+    shorter = "cut prompts with policy.overlong=cut_left"
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, splits: Splits) -> None:
         assert splits.own is not None
@@ -100,6 +103,10 @@ class RowTexts:
                 if len(ids) > room > kept:
                     self._prompts[i] = np.concatenate([ids[:kept], ids[len(ids) - room + kept :]])
                     self.cut.add(i)
+
+    def shortened(self, rows: Rows) -> BoolArray:
+        """``[B]`` whether a row's prompt was cut."""
+        return np.array([number in self.cut for number in rows.id.tolist()], np.bool_)
 
     def fingerprint(self) -> str:
         """Hash of all ids, of the vocabulary and the chat template."""

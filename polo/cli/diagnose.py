@@ -50,16 +50,17 @@ def diagnose(
     trust_plugins: TrustOption = False,
 ) -> None:  # fmt: skip
     """Train a recipe with simpler and simpler item vectors, and show why they differ. Prints the path of a page."""
+    from polo.run.ladder import chosen, ladder, together
+
     words = list(overrides or ())
 
     def opened(*changes: str) -> tuple[Resolved, Plugins]:
-        given = [*words, *changes]
+        given = together(words, changes)
         return open_recipe(recipe, given, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True)
 
     resolved, plugins = opened()
     from polo.report.diagnosis import page
     from polo.run import diagnose as work
-    from polo.run.ladder import chosen, ladder
     from polo.store.files import write_bytes
     from polo.train.interrupt import Interrupted
 

@@ -220,6 +220,16 @@ def test_a_rung_that_was_trained_before_has_its_curve_again(polo: Callable[..., 
     assert "cached" in json.loads(stage)
 
 
+def test_rungs_are_of_the_encoder_that_overrides_give(polo: Callable[..., tuple[int, str, str]]) -> None:
+    path = write(f"{{use: mf, dim: 4, items: {{encoder: {CHAIN}}}}}")
+    words = ("policy.items.encoder.from.from.k=5", "stages.fit.steps=2", "--json", "--rung", "lsa", "--rung", "pca")
+    code, out, err = polo("diagnose", path, *words)
+    assert code == 0, err
+    found = json.loads(out.rsplit("\n", 2)[0])
+    assert ["k: 5" in one["changes"][0] for one in found] == [True, True]
+    assert [len(one["losses"]["fit"]) for one in found] == [2, 2]
+
+
 def test_what_a_rung_cannot_be_is_told_before_anything_is_trained(polo: Callable[..., tuple[int, str, str]]) -> None:
     path = write(f"{{use: sasrec, dim: 4, items: {{encoder: {CHAIN}, as: frozen}}}}")
     code, _, err = polo("diagnose", path)

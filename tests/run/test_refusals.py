@@ -86,7 +86,7 @@ def test_a_policy_that_reads_the_history_is_refused_where_rows_show_none(tmp_pat
     (one,) = problems(tmp_path, "", "", policy=policy, data=sets)
     said = "needs a shown history; the rows of data 'cf' show none (a history of 0 items)"
     assert one.what == f"policy '{name}' {said}"
-    assert one.fix == "choose a policy that reads the user, or raise data.history if the data have an order"
+    assert one.fix == "choose a policy that reads the user, or show items if the data have an order"
 
 
 def test_a_baseline_that_reads_the_history_is_refused_by_name_and_else_left_out(tmp_path: Path, sets: str) -> None:
