@@ -65,6 +65,9 @@ class Stepper:
         self._budget, self._key = tokens_per_pass, key
         #: the policy without gradients and dropout
         self.peek = looking(policy, tokens_per_pass)
+        components = [component for _, component in objective.components]
+        self._before = [one for one in (policy, *components) if isinstance(one, BeforeStep)]
+        self._after = [one for one in components if isinstance(one, AfterStep)]
         #: values of the policy's own terms in the last step, by name
         self.extra: Mapping[str, float] = {}
 
@@ -166,9 +169,8 @@ class Stepper:
         # the other row of a mismatched pair is the next one of the whole batch, whatever the number of processes
         partner = np.roll(rows.target, -1)[mine] if self._objective.needs("mismatched") else None
         own, drawn = rows[mine], draw[torch.from_numpy(mine)]
-        for component in (self._policy, *(component for _, component in self._objective.components)):
-            if isinstance(component, BeforeStep):
-                component.before_step(step)
+        for told_before in self._before:
+            told_before.before_step(step)
         groups = [] if idle else passes(self._policy.cost(own, 1 + drawn.items.shape[1]), self._budget)
         count = max(1, agreed(self._policy.module, len(groups)))
         if partner is not None or self._objective.needs("whole_batch"):
@@ -177,9 +179,8 @@ class Stepper:
             judged = self._row_wise(own, drawn, groups, count, step, epoch, progress)
         self._normalise(judged)
         self.extra = add_extra(self._policy, rows, draw, self._accelerator, seed_of(*self._key, "extra", step))
-        for _, component in self._objective.components:
-            if isinstance(component, AfterStep):
-                component.after_step(step)
+        for told_after in self._after:
+            told_after.after_step(step)
         return judged
 
     def _row_wise(
