@@ -88,6 +88,25 @@ def smoke(session: nox.Session) -> None:
     session.run("python", "benchmarks/step.py", "--smoke", env=THREADS)
 
 
+#: environments of other libraries that polo is measured beside; a CPU's torch, where an index has one
+PEERS = {
+    "rectools": ["rectools[torch]==0.19.*", "torch==2.13.0"],
+    "recbole": ["recbole==1.2.1", "torch==2.13.0", "numpy<2", "scipy<1.14", "pandas<2.3"],
+}
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Epochs beside other libraries, each in an environment of its own. ``-- --data FOLDER`` says where the data is."""
+    install(session, "tests", extras="[replication,testing]")
+    place = Path(session.create_tmp()) / "peers"
+    for name, words in PEERS.items():
+        session.run("python", "-m", "venv", str(place / name))
+        session.run(str(place / name / "bin" / "python"), "-m", "pip", "install", "-q", *words, external=True)
+    what = session.posargs or ["--only", "sasrec_rectools", "sasrec_recbole", "bpr_recbole", "bpr_implicit"]
+    session.run("python", "benchmarks/collaborative.py", "--peers", str(place), *what, env=THREADS)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style (ruff) and walls between rooms (import-linter)."""

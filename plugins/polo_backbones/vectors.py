@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top, best_columns, sent
 from polo_backbones.items import Encoded, given_items
+from polo_backbones.lengths import unit_length
 from polo_backbones.options import VectorOptions
 from polo_backbones.product import listed_products
 
@@ -67,7 +68,7 @@ class VectorNet(nn.Module):
 
     def items(self, vectors: Tensor) -> Tensor:
         """Vectors of items as they enter the product."""
-        return nn.functional.normalize(vectors, dim=-1, eps=1e-12) if self._cosine else vectors
+        return unit_length(vectors) if self._cosine else vectors
 
     def forward(self, compute: Callable[[VectorNet], Result]) -> Result:
         """What ``compute`` makes of the network: weights that several processes share are whole in here alone."""

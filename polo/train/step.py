@@ -59,6 +59,9 @@ class Stepper:
         self._extra: Mapping[str, Tensor] = {}
         self._rows: Rows | None = None
         self._sums = torch.zeros(2)
+        components = [component for _, component in objective.components]
+        self._before = [one for one in (policy, *components) if isinstance(one, BeforeStep)]
+        self._after = [one for one in components if isinstance(one, AfterStep)]
 
     # -- drawing and scoring ------------------------------------------------------------------------------------
 
@@ -160,9 +163,8 @@ class Stepper:
         # the other row of a mismatched pair is the next one of the whole batch, whatever the number of processes
         partner = np.roll(rows.target, -1)[mine] if self._objective.needs("mismatched") else None
         own, drawn = rows[mine], draw[torch.from_numpy(mine)]
-        for component in (self._policy, *(component for _, component in self._objective.components)):
-            if isinstance(component, BeforeStep):
-                component.before_step(step)
+        for told_before in self._before:
+            told_before.before_step(step)
         groups = self._passes(own, 1 + draw.items.shape[1])
         of_all = groups if world == 1 else self._passes(rows, 1 + draw.items.shape[1])
         cut = any(columns != slice(None) for _, columns in of_all)
@@ -174,9 +176,8 @@ class Stepper:
             judged = self._row_wise(own, drawn, [index for index, _ in groups], count, step, epoch, progress)
         self._sums = normalise(self._policy.module, judged, self._accelerator)
         self._extra = add_extra(self._policy, rows, draw, self._accelerator, seed_of(*self._key, "extra", step))
-        for _, component in self._objective.components:
-            if isinstance(component, AfterStep):
-                component.after_step(step)
+        for told_after in self._after:
+            told_after.after_step(step)
         self._rows = rows
         if self._accelerator.device.type == "cpu":
             self.check(judged)
