@@ -50,6 +50,7 @@ _PUBLIC = {
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
     "Foresees": "polo.protocols",
+    "HasFacts": "polo.protocols",
     "Generates": "polo.protocols",
     "Gift": "polo.protocols",
     "Giving": "polo.protocols",
@@ -66,6 +67,7 @@ _PUBLIC = {
     "Need": "polo.protocols",
     "Needing": "polo.protocols",
     "Optimiser": "polo.protocols",
+    "OwnTexts": "polo.texts",
     "PAD": "polo.data",
     "PLUGIN_API": "polo.plugin.component",
     "OfLists": "polo.protocols",
@@ -80,11 +82,13 @@ _PUBLIC = {
     "Ref": "polo.plugin.component",
     "Ragged": "polo.data",
     "Whole": "polo.data",
+    "ReadsOwnTexts": "polo.protocols",
     "Refresh": "polo.protocols",
     "RanksAll": "polo.protocols",
     "Reports": "polo.protocols",
     "RowRandom": "polo.randomness",
     "Rows": "polo.data",
+    "Said": "polo.texts",
     "Sampler": "polo.protocols",
     "SamplerWrapper": "polo.plugin.wrapping",
     "Scorer": "polo.protocols",
@@ -104,7 +108,9 @@ _PUBLIC = {
     "Writes": "polo.protocols",
     "best_columns": "polo.best",
     "draw_distinct": "polo.distinct",
+    "Wanting": "polo.protocols",
     "hookimpl": "polo.plugin.hookspecs",
+    "plain": "polo.texts",
     "seed_of": "polo.randomness",
     "whole_file": "polo.store.files",
     "whole_folder": "polo.store.files",
@@ -169,6 +175,7 @@ if TYPE_CHECKING:
     from polo.protocols import Gift as Gift
     from polo.protocols import Giving as Giving
     from polo.protocols import Grouped as Grouped
+    from polo.protocols import HasFacts as HasFacts
     from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
@@ -185,6 +192,7 @@ if TYPE_CHECKING:
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import RanksAll as RanksAll
+    from polo.protocols import ReadsOwnTexts as ReadsOwnTexts
     from polo.protocols import Refresh as Refresh
     from polo.protocols import Reports as Reports
     from polo.protocols import Sampler as Sampler
@@ -199,6 +207,7 @@ if TYPE_CHECKING:
     from polo.protocols import Tracker as Tracker
     from polo.protocols import Trouble as Trouble
     from polo.protocols import Vectors as Vectors
+    from polo.protocols import Wanting as Wanting
     from polo.protocols import Writes as Writes
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of
@@ -206,6 +215,9 @@ if TYPE_CHECKING:
     from polo.scores import Scores as Scores
     from polo.store.files import whole_file as whole_file
     from polo.store.files import whole_folder as whole_folder
+    from polo.texts import OwnTexts as OwnTexts
+    from polo.texts import Said as Said
+    from polo.texts import plain as plain
 
 
 def __getattr__(name: str) -> Any:

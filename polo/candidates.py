@@ -158,7 +158,7 @@ def _from_file(splits: Splits, rows: Rows, n: int) -> Rows:
         raise InputError(
             f"the lists of data {splits.name!r} hold {length} items, {n} were asked for",
             where="candidates.n",
-            fix=f"set candidates.n to {length}, or use negatives: uniform",
+            fix=f"set candidates.n to {length}" + (", or use negatives: uniform" if splits.own is None else ""),
         )
     return rows
 

@@ -30,8 +30,8 @@ class Watched(Run):
 
     ready: Prepared | None = None
 
-    def prepare(self) -> Prepared:
-        self.ready = super().prepare()
+    def prepare(self, run: RunFolder | None = None) -> Prepared:
+        self.ready = super().prepare(run)
         return self.ready
 
 

@@ -20,6 +20,8 @@ class Leakage:
     leakage, and is only told.
     """
 
+    needs = frozenset({"items"})
+
     def __init__(self, options: None, context: Context) -> None: ...
 
     def check(self, audited: Audited) -> Finding:

@@ -43,6 +43,8 @@ class Order:
     explained = (share - shuffled) / (1 - shuffled).
     """
 
+    needs = frozenset({"items"})
+
     def __init__(self, options: None, context: Context) -> None: ...
 
     def check(self, audited: Audited) -> Finding:
@@ -80,6 +82,8 @@ class Order:
 
 class Ties:
     """Share of neighbouring events of a user with the same timestamp: their order is the file's. Warns at most."""
+
+    needs = frozenset({"items"})
 
     def __init__(self, options: None, context: Context) -> None: ...
 

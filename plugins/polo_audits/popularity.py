@@ -15,7 +15,7 @@ _COUNTING: Final = 0.58
 class Popularity:
     """HR@1 of the baselines ``popularity`` and ``markov`` on the recipe's lists; warns at most."""
 
-    needs = frozenset({"lists"})
+    needs = frozenset({"items", "lists"})
 
     def __init__(self, options: None, context: Context) -> None:
         self._build = context.build

@@ -63,6 +63,8 @@ def markov_table(sequences: Sequences, n_items: int, window: int = WINDOW) -> sp
 class ItemKNN:
     """score(c) = sum over the shown history of cos(h, c), all neighbours counted."""
 
+    needs = frozenset({"items"})
+
     def __init__(self, options: None, context: Context) -> None:
         self._table = sparse.csr_array((0, 0))
 
@@ -75,6 +77,8 @@ class ItemKNN:
 
 class Markov:
     """score(c) = sum over the shown history of count[h -> c]; a training pair d <= 10 steps apart adds 1/d."""
+
+    needs = frozenset({"items"})
 
     def __init__(self, options: None, context: Context) -> None:
         self._table = sparse.csr_array((0, 0))

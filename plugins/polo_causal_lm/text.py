@@ -76,6 +76,14 @@ class Texts:
                 self._prompts[keys[i]] = np.array(trimmed, dtype=np.int64)
         return [self._prompts[key] for key in keys]
 
+    def longest(self, rows: Rows) -> IntArray:
+        """``[B]`` tokens of the longest title that a row may be asked for: that of the catalogue."""
+        return np.full(len(rows), self.title_lengths.max(), np.int64)
+
+    def mean_length(self, rows: Rows) -> float:
+        """Mean tokens of the titles that rows may be asked for."""
+        return float(self.title_lengths.mean())
+
     def words(self, items: IntArray) -> list[str]:
         """What the ids of each of ``items [n]`` spell after a prompt, the end token left out."""
         return [self.template.title(self.items.titles[item]) for item in items]

@@ -47,6 +47,12 @@ def polo_data_sources() -> Sequence[Component]:
             options="polo_datasets.options:RowsOptions",
             summary="your own JSON, JSONL, CSV or Parquet: rows with candidate lists, or interactions",
         ),
+        Component(
+            name="preferences",
+            build="polo_datasets.preferences.source:Preferences",
+            options="polo_datasets.preferences.options:PreferencesOptions",
+            summary="prompts with chosen and rejected answers of their own, in TRL's forms; no catalogue",
+        ),
     ]
 
 

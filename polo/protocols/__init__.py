@@ -23,6 +23,7 @@ from polo.protocols.evaluation import Baseline as Baseline
 from polo.protocols.evaluation import Evaluator as Evaluator
 from polo.protocols.evaluation import Labelled as Labelled
 from polo.protocols.evaluation import Totals as Totals
+from polo.protocols.evaluation import Wanting as Wanting
 from polo.protocols.optimiser import Grouped as Grouped
 from polo.protocols.optimiser import Optimiser as Optimiser
 from polo.protocols.optimiser import ParamGroup as ParamGroup
@@ -33,7 +34,9 @@ from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import ExtraLoss as ExtraLoss
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
+from polo.protocols.policy import HasFacts as HasFacts
 from polo.protocols.policy import Policy as Policy
+from polo.protocols.policy import ReadsOwnTexts as ReadsOwnTexts
 from polo.protocols.policy import ScoresMany as ScoresMany
 from polo.protocols.policy import SharesForwards as SharesForwards
 from polo.protocols.policy import Top as Top
@@ -41,6 +44,7 @@ from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble
 from polo.protocols.policy import Writes as Writes
 from polo.protocols.policy import advice_of as advice_of
+from polo.protocols.ranking import Numbers as Numbers
 from polo.protocols.ranking import Places as Places
 from polo.protocols.ranking import Ranked as Ranked
 from polo.protocols.scoring import Chooses as Chooses

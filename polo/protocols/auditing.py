@@ -62,5 +62,6 @@ class Audit(Protocol):
 class OfLists(Protocol):
     """An audit that says what it looks at; one without is called for every recipe."""
 
-    #: ``lists``: the recipe's candidate lists, so that there is nothing to look at where the whole catalogue is ranked
+    #: ``lists``: the recipe's candidate lists, so that there is nothing to look at where the whole catalogue is ranked;
+    #: ``items``: items that any row may have, so that it is left out where answers belong to their rows
     needs: frozenset[str]

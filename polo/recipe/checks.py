@@ -63,6 +63,18 @@ def _stages(tree: Node) -> Iterator[Problem]:
             yield Problem(one, f"stages.{name}: both epochs and steps are given", "keep one (the other may be null)")
         elif not given:
             yield Problem(where, f"stages.{name}: how long? Neither epochs nor steps is given", "add one of the two")
+        yield from _start(name, stage, list(_stage_nodes(tree)))
+
+
+def _start(name: str, stage: Node, stages: list[str]) -> Iterator[Problem]:
+    node = stage.child("start")
+    if node is None or not isinstance(node.value, str):
+        return
+    names = [*stages[: stages.index(name)], "base"]
+    if node.value not in names:
+        what = "is no earlier stage" if node.value in stages else "is no stage"
+        fix = did_you_mean(node.value, names, label="it may be one of")
+        yield Problem(node.where, f"stages.{name}.start: {node.value!r} {what}", fix)
 
 
 def _reference(tree: Node) -> Iterator[Problem]:

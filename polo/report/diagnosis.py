@@ -68,10 +68,19 @@ class Diagnosed:
 
     @property
     def final_loss(self) -> float:
-        """Mean loss of the last tenth of the last stage's steps."""
-        curve = list(self.losses.values())[-1]
-        last = [loss for _, loss in curve[-max(1, math.ceil(_LAST * len(curve))) :]]
-        return sum(last) / len(last) if last else math.nan
+        """That of the last stage."""
+        return final_loss(list(self.losses.values())[-1])
+
+
+def final_loss(curve: Curve) -> float:
+    """Mean loss of the last tenth of the steps.
+
+    Example:
+        >>> final_loss([(step, 1.0 if step < 10 else 3.0) for step in range(11)])
+        2.0
+    """
+    last = [loss for _, loss in curve[-max(1, math.ceil(_LAST * len(curve))) :]]
+    return sum(last) / len(last) if last else math.nan
 
 
 def columns(rungs: Sequence[Diagnosed]) -> list[str]:

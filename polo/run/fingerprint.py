@@ -76,23 +76,24 @@ def stage_prints(
     recipe, code = resolved.recipe, training_code()
     made: dict[str, Print] = {}
     engine = _hash(code.of(root))
-    before = weights["base"]
+    before, ends = weights["base"], {"base": weights["base"]}
     for name, stage in recipe.stages.items():
-        told = {k: v for k, v in tree["stages"][name].items() if k not in _NOT_LEARNING}
+        told = {k: v for k, v in tree["stages"][name].items() if k not in _NOT_LEARNING and k != "start"}
         measured = stage.select == "best_valid" or stage.validate.patience is not None
         if not measured:
             told.pop("validate", None)
         lists = policy.pool == "candidates" or measured
         used = recipe.reference in made or recipe.reference in weights
         reference = made[recipe.reference].fingerprint if recipe.reference in made else weights.get(recipe.reference)
-        choices = [recipe.policy, stage.loss, stage.sampler, stage.beta, stage.optimiser, stage.average]
+        choices = [recipe.policy, stage.loss, stage.sampler, stage.beta, stage.optimiser, stage.average,
+                   stage.validate.metric if measured else None]  # fmt: skip
         made[name] = Print({
             "recipe": {
                 f"stages.{name}": told, "seed": tree["seed"], "policy": tree["policy"],
                 "candidates": tree["candidates"] if lists else None,
                 "device": tree["device"], "precision": tree["precision"],
             },
-            "start": before,
+            "start": before if stage.start is None else ends[stage.start],
             "data": data,
             "base": base_of(policy),
             "policy": policy.fingerprint(),
@@ -106,7 +107,7 @@ def stage_prints(
             },
             "engine": engine,
         })  # fmt: skip
-        before = made[name].fingerprint
+        before = ends[name] = made[name].fingerprint
     return made
 
 

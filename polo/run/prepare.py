@@ -16,9 +16,14 @@ from polo.data import Rows, Splits
 from polo.errors import InputError
 from polo.protocols import Evaluator, Fits, Policy, Scorer, advice_of
 from polo.randomness import seed_of
-from polo.recipe.model import Recipe
+from polo.recipe.model import Recipe, Stage
 from polo.run.compose import Composer
 from polo.train.objective import Objective
+from polo.train.validation import figure_of
+from polo.words import listing
+
+#: what an evaluator may need of a look at validation rows
+_LOOKED_AT = frozenset({"ranks", "scores"})
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Prepared:
     splits: Splits
     objectives: Mapping[str, Objective]
     evaluators: Sequence[Evaluator]
+    metrics: Mapping[str, Evaluator | None]
     scorer: Scorer
     train: Mapping[str, Rows]
     validation: Mapping[str, Rows]
@@ -38,6 +44,7 @@ class Prepared:
 def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
     """Components and rows; raises everything that can be known without the model."""
     objectives, evaluators, scorer = composer.objectives(), composer.evaluators(), composer.scorer()
+    metrics = {name: metric_of(composer, name, stage) for name, stage in recipe.stages.items()}
     # what is measured on belongs to the protocol and stays the same when the recipe's seed changes
     measured = recipe.candidates.seed
     train, validation = {}, {}
@@ -47,7 +54,7 @@ def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
         validation[name] = ranked_on(recipe, splits, sample, "valid")
     chosen = splits.test if recipe.evaluate.split == "test" else splits.valid
     test = ranked_on(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), recipe.evaluate.split)
-    return Prepared(composer, splits, objectives, evaluators, scorer, train, validation, test)
+    return Prepared(composer, splits, objectives, evaluators, metrics, scorer, train, validation, test)
 
 
 def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[str], None]) -> Prepared:
@@ -64,6 +71,29 @@ def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[s
         validation={name: fitting(policy, rows, "validation", say) for name, rows in ready.validation.items()},
         test=fitting(policy, ready.test, recipe.evaluate.split, say),
     )
+
+
+def metric_of(composer: Composer, name: str, stage: Stage) -> Evaluator | None:
+    """What the measurements of a stage are compared by; ``None`` where nothing is asked for.
+
+    Raises:
+        InputError: it needs what a look at validation rows does not give, or has not one figure of each row.
+    """
+    if stage.validate.metric is None:
+        return None
+    metric: Evaluator = composer.build(stage.validate.metric)
+    where = composer.where("stages", name, "validate", "metric")
+    if unmet := sorted(metric.needs - _LOOKED_AT):
+        raise InputError(
+            f"evaluator '{stage.validate.metric.name}' needs {listing(unmet)}, which no measurement has",
+            where=where,
+            fix="choose a metric of ranks",
+        )
+    try:
+        figure_of(metric)
+    except InputError as error:
+        raise InputError(error.what, where=where, fix=error.fix) from None
+    return metric
 
 
 def ranked_on(recipe: Recipe, splits: Splits, rows: Rows, split: Literal["valid", "test"]) -> Rows:
@@ -123,19 +153,22 @@ def subsample(rows: Rows, n: int | None, seed: int) -> Rows:
     return rows[np.sort(chosen)]
 
 
-def latest(rows: Rows, n: int | None) -> Rows:
-    """The last ``n`` rows of each user, in their order; all if ``n`` is None. Sources give a user's rows in time order.
+def latest(rows: Rows, n: float | None) -> Rows:
+    """The last ``n`` rows of each user, or this share of them, in their order; all if ``n`` is None.
+
+    Sources give a user's rows in time order. A share, below 1, is rounded down for each user.
 
     Example:
         >>> import numpy as np
         >>> user = np.array([7, 8, 7, 7])
         >>> rows = Rows(id=np.arange(4), user=user, history=np.zeros((4, 1), np.int64), target=np.arange(4))
-        >>> latest(rows, 2).id.tolist()
-        [1, 2, 3]
+        >>> latest(rows, 2).id.tolist(), latest(rows, 0.7).id.tolist()
+        ([1, 2, 3], [2, 3])
     """
     if n is None:
         return rows
     order = np.argsort(rows.user, kind="stable")
     _, counts = np.unique(rows.user, return_counts=True)
     ends = np.repeat(np.cumsum(counts), counts)
-    return rows[np.sort(order[ends - np.arange(len(rows)) <= n])]
+    most = n if n >= 1 else np.floor(n * np.repeat(counts, counts))
+    return rows[np.sort(order[ends - np.arange(len(rows)) <= most])]

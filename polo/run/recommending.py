@@ -110,9 +110,15 @@ class Recommender:
             where: how errors call the two.
 
         Raises:
-            InputError: a title that nothing is like.
+            InputError: a title that nothing is like, or data without a catalogue.
         """
         items = self.splits.items
+        if self.splits.own is not None:
+            raise InputError(
+                f"recommending needs a catalogue; in data '{self.splits.name}' each answer belongs to its row",
+                where=str(self._folder.path),
+                fix="look at eval/examples.json, or score answers with polo eval",
+            )
         shown = recommend.match_titles(history, items, where[0])
         if candidates is None:
             return Asked(shown.items, np.setdiff1d(np.arange(len(items)), shown.items), shown.guessed, listed=False)

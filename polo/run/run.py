@@ -8,7 +8,6 @@ Nothing is written to the run folder before everything that can be refused has b
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from polo.audit import verdicts
 from polo.console import Console
 from polo.errors import InputError
 from polo.model.sharding import can_shard, spread
+from polo.model.weights import Weights, snapshot
 from polo.plugin.load import Plugins
 from polo.protocols import Based, Policy, Together
 from polo.randomness import seed_of
@@ -35,12 +35,13 @@ from polo.run.compose import Composer
 from polo.run.fingerprint import Print
 from polo.run.launch import peer_lost
 from polo.run.prepare import Prepared, for_policy, prepare
+from polo.run.resumed import same_recipe
 from polo.run.stages import Stages
 from polo.run.watching import Watch
 from polo.store import provenance
 from polo.store.cost import Ledger
 from polo.store.files import cannot_write, write_bytes, write_json
-from polo.store.provenance import base_of, same_base
+from polo.store.provenance import base_of, facts_of, same_base
 from polo.store.runfolder import RunFolder
 from polo.store.shapes import Provenance, read
 
@@ -107,7 +108,7 @@ class Run:
         if shard:
             can_shard(self._accelerator)
         if resume is not None:
-            self._same_recipe(resume)
+            same_recipe(self.resolved, resume)
 
     @property
     def is_main(self) -> bool:
@@ -167,6 +168,7 @@ class Run:
         with ledger.part("start"):
             ready = self.prepare(None if self._retrain else self._resumed)
             policy, ready = self._policy(ready)
+            start = self._start(policy)
             prints = self._prints(ready, policy)
             trackers = ready.composer.trackers() if self.is_main else []
         watch = Watch(self._plugins, trackers, self.console.warn)
@@ -186,7 +188,7 @@ class Run:
                 stages.forget_changed(prints)
             stages.train_all(prints, ledger)
             with ledger.part("evaluation"):
-                results = self._assess(folder, ready, policy, ledger)
+                results = self._assess(folder, ready, policy, ledger, start)
             if self.is_main:
                 watch.evaluated(folder.path, results)
         except BaseException as caught:
@@ -254,6 +256,7 @@ class Run:
             "data": {"name": ready.splits.name, "form": ready.splits.form, "fingerprint": ready.splits.fingerprint,
                      "licence": ready.splits.licence, "notes": dict(ready.splits.notes)},
             "base": {"sha256": base_of(policy)},
+            "policy": facts_of(policy),
             "protocol": protocol_of(self.recipe, ready),
             "seed": self.recipe.seed,
             "processes": processes,
@@ -274,20 +277,14 @@ class Run:
             self.console.say,
         )
 
-    def _same_recipe(self, folder: RunFolder) -> None:
-        """Going on needs the very recipe that the run began with."""
-        began = read(folder.path / "provenance.json", Provenance, fix="restore the file, or start a new run")["recipe"]
-        now = json.loads(json.dumps(self.resolved.tree))
-        differing = sorted(path for path in _differing(began, now) if path != "out")
-        if differing:
-            raise InputError(
-                f"the recipe is not the one that this run began with; it differs in {', '.join(differing[:5])}",
-                where=str(folder.path),
-                fix="start a new run, or give the same recipe and overrides; `init_from:` starts anew from weights",
-            )
+    def _start(self, policy: Policy) -> Weights | None:
+        """The weights before the first stage, if they are to be measured."""
+        return snapshot(policy.module) if self.recipe.evaluate.start else None
 
-    def _assess(self, folder: RunFolder, ready: Prepared, policy: Policy, ledger: Ledger) -> dict[str, Any]:
-        return assess(self.resolved, ready, policy, folder, self._accelerator, self.console, ledger)
+    def _assess(
+        self, folder: RunFolder, ready: Prepared, policy: Policy, ledger: Ledger, start: Weights | None
+    ) -> dict[str, Any]:
+        return assess(self.resolved, ready, policy, folder, self._accelerator, self.console, ledger, start)
 
     def evaluate_again(self, folder: RunFolder) -> dict[str, Any]:
         """``polo eval``: the systems of a finished run under this (perhaps changed) evaluation."""
@@ -295,18 +292,10 @@ class Run:
             folder.intact(folder.stage(name))
         policy, ready = self._policy(self.prepare(folder))
         same_base(folder.path, policy)
-        return self._assess(folder, ready, policy, Ledger(None))
+        return self._assess(folder, ready, policy, Ledger(None), self._start(policy))
 
     @contextlib.contextmanager
     def _main_first(self) -> Iterator[None]:
         """The first process builds (and fills caches), the others follow and find them."""
         with self._accelerator.main_process_first():
             yield
-
-
-def _differing(a: Any, b: Any, path: str = "") -> list[str]:
-    """Dotted paths at which two trees differ."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        keys = [k for k in {**a, **b} if k in a or k in b]
-        return [d for k in keys for d in _differing(a.get(k), b.get(k), f"{path}.{k}" if path else str(k))]
-    return [] if a == b else [path]

@@ -28,6 +28,7 @@ OPTIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
 APART = {
     ("base", "hub"): "needs a model: tests/polo_causal_lm",
     ("baseline", "run"): "needs a finished run: tests/polo_baselines",
+    ("data", "preferences"): "needs files, and has no catalogue: tests/polo_datasets/test_preferences.py",
     ("data", "rows"): "needs files: below",
     ("encoder", "file"): "needs a file: test_encoders.py",
     ("encoder", "text_encoder"): "needs a model: tests/polo_tfllmer",

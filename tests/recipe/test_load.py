@@ -45,7 +45,7 @@ def test_the_tree_holds_every_default(tmp_path):
     tree = resolve(tmp_path).tree
     assert tree["stages"]["prefer"]["sampler"] == {"use": "toy_wrapper", "from": {"use": "toy_uniform", "k": 19}}
     assert tree["evaluate"]["evaluators"][1] == {"use": "toy_hits", "k": [1, 5]}
-    assert tree["stages"]["sft"]["validate"] == {"every": None, "patience": None, "rows": 400}
+    assert tree["stages"]["sft"]["validate"] == {"every": None, "patience": None, "metric": None, "rows": 400}
     assert tree["evaluate"]["scorer"]["use"] == "policy"
     assert tree["evaluate"]["baselines"] == []
 
@@ -190,6 +190,9 @@ WRONG = [
     ("stages={base: {loss: toy_bare, steps: 1, lr: 1}}", "a stage cannot be called 'base'"),
     ("reference=prefer", "'prefer' is the last stage"),
     ("reference=sftt", "'sftt' is neither a stage nor an existing folder\n  -> did you mean 'sft'?"),
+    ("stages.sft.start=prefer", "stages.sft.start: 'prefer' is no earlier stage"),
+    ("stages.prefer.start=sftt", "stages.prefer.start: 'sftt' is no stage\n  -> did you mean 'sft'?"),
+    ("stages.prefer.latest=1.5", "expected a whole number >= 1, or a number > 0 and < 1, or null"),
     ("init_from=/no/such/folder", "init_from: there is no folder"),
     ("name=../x", "name: text '../x' cannot name a folder"),
     ("name=", "name: found nothing, expected text"),

@@ -209,6 +209,16 @@ def test_the_command_trains_the_rungs_and_writes_a_page(polo: Callable[..., tupl
     assert len(list(Path("runs").glob("toy-*/results.json"))) == 3
 
 
+def test_a_rung_that_was_trained_before_has_its_curve_again(polo: Callable[..., tuple[int, str, str]]) -> None:
+    words = ("diagnose", write(f"{{use: mf, dim: 4, items: {{encoder: {CHAIN}}}}}"), "--json", "--rung", "pca")
+    told = [json.loads(polo(*words)[1].rsplit("\n", 2)[0])[0] for _ in range(2)]
+    assert told[0]["run"] != told[1]["run"]
+    assert len(told[0]["losses"]["fit"]) == 20
+    assert told[1]["losses"] == told[0]["losses"]
+    stage = Path("runs", told[1]["run"], "metrics.jsonl").read_text().splitlines()[-1]
+    assert "cached" in json.loads(stage)
+
+
 def test_what_a_rung_cannot_be_is_told_before_anything_is_trained(polo: Callable[..., tuple[int, str, str]]) -> None:
     path = write(f"{{use: sasrec, dim: 4, items: {{encoder: {CHAIN}, as: frozen}}}}")
     code, _, err = polo("diagnose", path)

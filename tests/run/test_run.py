@@ -59,6 +59,21 @@ def test_another_objective_shares_the_sft_stage(finished: Path, toy: Path) -> No
     assert "prefer: taken from the cache" not in done.stderr
 
 
+def test_a_stage_starts_where_it_says_whatever_was_trained_between(
+    finished: Path, toy: Path, cache: Path, tmp_path: Path
+) -> None:
+    """Stages sft, other, prefer: with ``start: sft`` the last ends with the weights that it has without the other."""
+    other = "  other: {loss: sft, steps: 2, lr: 1e-2, batch: 16}\n  prefer:\n    start: sft"
+    toy.write_text(toy.read_text().replace("  prefer:", other))
+    done = command("run", str(toy), POLO_CACHE=str(tmp_path / "fresh"))
+    folder = folder_of(done)
+    assert "taken from the cache" not in done.stderr
+    where = "stages/prefer/policy/adapter_model.safetensors"
+    assert (folder / where).read_bytes() == (finished / where).read_bytes()
+    assert "other" in json.loads((folder / "results.json").read_text())["systems"]
+    assert "prefer: taken from the cache" in command("run", str(toy), POLO_CACHE=str(cache)).stderr
+
+
 #: objectives whose parts remember something from step to step
 REMEMBERING = {
     "dynamicpo": [],

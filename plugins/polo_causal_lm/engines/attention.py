@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from polo import IntArray
@@ -164,7 +165,8 @@ class Batched:
         self.last = _last_places(spans, device)
         self.rows, self.prompt, self.title = len(spans), int(prompts.max()), int(titles.max())
         width = self.prompt + self.title
-        # Padded places read token 0; nothing reads what becomes of them, so they get no gradient either.
+        # Padded places read token 0; nothing reads what becomes of them, so they get no gradient either. Every token
+        # has one place in the padded rows, so a gradient is picked from there, where torch would add up places.
         places = np.zeros((len(spans), width), np.int64)
         back = np.zeros(spans[-1].stop, np.int64)
         mask = np.zeros((len(spans), 1, 1 + self.title, width), dtype=np.bool_)
@@ -187,24 +189,59 @@ class Batched:
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 t h d"]:
         key, value = _all_heads(query, key, value)
-        q, k, v = (self._padded(x, self.places) for x in (query, key, value))
+        q, k, v = (self._padded(x, self.places, self.back) for x in (query, key, value))
         p = self.prompt
         outputs = [_sdpa(q[:, :, :p], k[:, :, :p], v[:, :, :p], None, asked)]
         if self.title:
             outputs.append(_sdpa(q[:, :, p:], k, v, self.mask[:, :, 1:], asked))
-        return torch.cat(outputs, dim=1).flatten(0, 1).index_select(0, self.back)[None]
+        return _flattened(torch.cat(outputs, dim=1), self.back)
 
     def attend_last(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 s h d"]:
         key, value = _all_heads(query, key, value)
-        q = self._padded(query, self._last)
-        k, v = (self._padded(x, self.places) for x in (key, value))
-        output = _sdpa(q, k, v, self.mask, asked)
-        return output.flatten(0, 1).index_select(0, self._back_last)[None]
+        q = self._padded(query, self._last, self._back_last)
+        k, v = (self._padded(x, self.places, self.back) for x in (key, value))
+        return _flattened(_sdpa(q, k, v, self.mask, asked), self._back_last)
 
-    def _padded(self, states: Float[Tensor, "1 h t d"], places: Tensor) -> Float[Tensor, "b h s d"]:
-        flat = states[0].index_select(1, places)
-        padded: Tensor = flat.unflatten(1, (self.rows, -1))
-        return padded.transpose(0, 1)
+    def _padded(self, states: Float[Tensor, "1 h t d"], places: Tensor, back: Tensor) -> Float[Tensor, "b h s d"]:
+        # places first in memory, as the layer's product has left them
+        flat: Tensor = _Pick.apply(states[0].transpose(0, 1), places, back)  # type: ignore[no-untyped-call]
+        return flat.view(self.rows, -1, *flat.shape[1:]).transpose(1, 2)
+
+
+class _Pick(torch.autograd.Function):
+    """``x[places]`` where ``x[i]`` is read at ``back[i]`` and elsewhere only by what gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Float[Tensor, "t h d"], places: Int[Tensor, " p"], back: Int[Tensor, " t"]) -> Tensor:
+        ctx.save_for_backward(back)
+        return x.index_select(0, places)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Float[Tensor, "p h d"]) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
+        return grad.index_select(0, back), None, None
+
+
+class _Flatten(torch.autograd.Function):
+    """``x[back]`` for places that differ: the gradient is put there, and nothing elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Float[Tensor, "p h d"], back: Int[Tensor, " t"]) -> Tensor:
+        ctx.save_for_backward(back)
+        ctx.places = len(x)
+        return x.index_select(0, back)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Float[Tensor, "t h d"]) -> tuple[Tensor, None]:
+        (back,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.places, *grad.shape[1:]).index_copy_(0, back, grad), None
+
+
+def _flattened(padded: Float[Tensor, "b q h d"], back: Int[Tensor, " t"]) -> Float[Tensor, "1 t h d"]:
+    flat: Tensor = _Flatten.apply(padded.flatten(0, 1), back)  # type: ignore[no-untyped-call]
+    return flat[None]
 
 
 def _all_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from polo import IntArray
+from polo import FloatArray, IntArray
 from polo_causal_lm.engines.attention import Asked, Batched, FlatAttention, RowByRow, Span
 from polo_causal_lm.engines.base import Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
@@ -72,7 +72,7 @@ class Split:
     def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
         return head_logps(model, hidden_states(model, layout), layout.scored)
 
-    def cost(self, prompts: IntArray, titles: float, n: int) -> IntArray:
+    def cost(self, prompts: IntArray, titles: float | FloatArray, n: int) -> IntArray:
         cost: IntArray = np.ceil(prompts + n * (titles - 1)).astype(np.int64)
         return cost
 

@@ -1,4 +1,4 @@
-"""A tokenizer made for one catalogue. Knows titles and how often they occur; knows nothing of models.
+"""A tokenizer made for one data set. Knows titles and how often they occur, or whole texts; knows nothing of models.
 
 Byte-level BPE: any text can be encoded. Separators of the template are cut off first and nothing else is, so merges
 cross spaces inside a title (a popular title becomes one token) and `` " " + title`` has the same tokens in a prompt
@@ -8,6 +8,7 @@ and as a completion.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,13 +16,21 @@ import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from polo import Said, plain
 from polo_causal_lm.template import Template
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
+_CHAT = (
+    "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+#: a title that occurs this often gets a token of its own
+OFTEN = 2
 
 
 def train_tokenizer(
-    titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
+    titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int, whole: bool = False
 ) -> PreTrainedTokenizerFast:
     """Byte-level BPE over titles.
 
@@ -36,12 +45,7 @@ def train_tokenizer(
         >>> tokenizer(" Queen II\\n- Abba", add_special_tokens=False).tokens()
         ['ĠQueenĠII', 'Ċ-', 'ĠAbba']
     """
-    raw = Tokenizer(models.BPE())
-    cut = Regex("|".join(re.escape(separator) for separator in template.separators))
-    raw.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(cut, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    raw.decoder = decoders.ByteLevel()
+    raw = _cut(Tokenizer(models.BPE()), template)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab,
         special_tokens=[PAD, BOS, EOS],
@@ -49,10 +53,73 @@ def train_tokenizer(
         show_progress=False,
     )
     raw.train_from_iterator(_corpus(titles, counts, template), trainer)
+    if whole:
+        raw = _cut(Tokenizer(_longest(raw, titles, counts, template, vocab)), template)
     raw.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
     )
     return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token=PAD, bos_token=BOS, eos_token=EOS)
+
+
+def train_tokenizer_of_texts(texts: Sequence[Said], vocab: int) -> PreTrainedTokenizerFast:
+    """Byte-level BPE over texts that belong to rows, words cut as GPT-2 cuts them; with a chat template.
+
+    The template marks who speaks by one token, ends every message with the end token, and begins with the begin token.
+
+    Args:
+        texts: texts or conversations of the training split.
+        vocab: size of the vocabulary, marks and bytes included.
+
+    Example:
+        >>> tokenizer = train_tokenizer_of_texts(["so it is", "it is so"], 300)
+        >>> tokenizer.apply_chat_template([{"role": "user", "content": "it"}], tokenize=False)
+        '<s><|user|>it</s>'
+    """
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    raw.decoder = decoders.ByteLevel()
+    roles = {message["role"] for text in texts if not isinstance(text, str) for message in text}
+    speakers = [f"<|{role}|>" for role in sorted(roles | {"user", "assistant"})]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab,
+        special_tokens=[PAD, BOS, EOS, *speakers],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    raw.train_from_iterator((plain(text) for text in texts), trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
+    )
+    made = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token=PAD, bos_token=BOS, eos_token=EOS)
+    made.chat_template = _CHAT
+    return made
+
+
+def _cut(raw: Tokenizer, template: Template) -> Tokenizer:
+    """With the separators cut off and text as bytes."""
+    cut = Regex("|".join(re.escape(separator) for separator in template.separators))
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(cut, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    raw.decoder = decoders.ByteLevel()
+    return raw
+
+
+def _longest(
+    trained: Tokenizer, titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
+) -> models.WordPiece:
+    """Longest match over marks, bytes, the pieces in use and whole titles, most frequent first, up to ``vocab``."""
+    tokens = dict.fromkeys([PAD, BOS, EOS, *sorted(pre_tokenizers.ByteLevel.alphabet())])
+    for words in template.words:
+        tokens |= dict.fromkeys(trained.encode(words + template.BULLET + template.MARK).tokens)
+    for i in np.argsort(-counts, kind="stable"):
+        if counts[i] >= OFTEN:
+            parts = trained.pre_tokenizer.pre_tokenize_str(template.title(titles[i]))
+            tokens |= dict.fromkeys(["".join(part for part, _ in parts)])
+    used = Counter(token for words in _corpus(titles, counts, template) for token in trained.encode(words).tokens)
+    tokens |= dict.fromkeys(token for token, _ in used.most_common())
+    numbered = {token: i for i, token in enumerate(list(tokens)[:vocab])}
+    return models.WordPiece(numbered, unk_token=PAD, max_input_chars_per_word=1 << 20, continuing_subword_prefix="")
 
 
 def _corpus(titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template) -> Iterator[str]:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from polo import IntArray, PoloError, Sequences, seed_of
+from polo import IntArray, PoloError, seed_of
 from polo_causal_lm.options import TinyLMOptions
-from polo_causal_lm.tiny.windows import NO_LABEL, Words, batches, windows
+from polo_causal_lm.tiny.windows import NO_LABEL, Documents, batches
 
 
 def make_model(options: TinyLMOptions, vocab: int, marks: tuple[int, int, int], longest: int) -> LlamaForCausalLM:
@@ -62,11 +62,11 @@ def add_dropout(model: LlamaForCausalLM, share: float) -> Callable[[], None]:
     return remove
 
 
-def title_loss(model: LlamaForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
+def title_loss(model: LlamaForCausalLM, ids: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean cross entropy in nats over labelled positions; ``ids``, ``labels``: int64 ``[b, t]``."""
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
     labelled = labels != NO_LABEL
-    return functional.cross_entropy(model.lm_head(hidden[labelled]), labels[labelled])
+    return functional.cross_entropy(model.lm_head(hidden[labelled]), labels[labelled], label_smoothing=smoothing)
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -79,8 +79,7 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
 
 def train(
     model: LlamaForCausalLM,
-    words: Words,
-    sequences: Sequences,
+    documents: Documents,
     options: TinyLMOptions,
     *,
     seed: int,
@@ -93,8 +92,7 @@ def train(
 
     Args:
         model: what :func:`make_model` made.
-        words: token ids of prefix, bullet and titles.
-        sequences: training sequences.
+        documents: what is learnt, anew for each epoch.
         options: ``epochs``, ``lr``, ``batch_tokens`` and so on.
         seed: where offsets, omissions, order and dropout come from.
         device: torch device.
@@ -110,23 +108,50 @@ def train(
     model.train()
     remove = add_dropout(model, options.dropout)
     optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr, betas=(0.9, 0.98))
-    passes = Passes(words, sequences, options, pad, np.random.default_rng(seed_of(seed, "tiny_lm")))
+    passes = Passes(documents, options, pad, np.random.default_rng(seed_of(seed, "tiny_lm")))
+    mean = Mean(model, options.average)
     sums = np.zeros((options.epochs, 2))
     for epoch, done, ids, labels in track(passes, len(passes), "base model"):
         if epoch and not sums[epoch].any():
             after_epoch(epoch - 1, _mean(sums[epoch - 1]))
         for group in optimiser.param_groups:
-            group["lr"] = options.lr * _schedule(done, options.warmup)
-        loss = title_loss(model, torch.from_numpy(ids).to(device), torch.from_numpy(labels).to(device))
+            group["lr"] = options.lr * _schedule(done, options.warmup, options.floor)
+        x, y = torch.from_numpy(ids).to(device), torch.from_numpy(labels).to(device)
+        loss = title_loss(model, x, y, options.smoothing)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+        mean.take(done)
         n = int((labels != NO_LABEL).sum())
         sums[epoch] += float(loss.detach()) * n, n
     after_epoch(options.epochs - 1, _mean(sums[-1]))
+    mean.hand_on()
     remove()
     model.eval()
+
+
+class Mean:
+    """The mean of the weights after each step of the last ``share`` of a training."""
+
+    def __init__(self, model: nn.Module, share: float) -> None:
+        self._model, self._share, self._n = model, share, 0
+        self._sums: list[Tensor] = []
+
+    def take(self, done: float) -> None:
+        if not self._share or done < 1 - self._share:
+            return
+        weights = [p.detach() for p in self._model.parameters()]
+        if not self._n:
+            self._sums = [torch.zeros_like(w) for w in weights]
+        torch._foreach_add_(self._sums, weights)
+        self._n += 1
+
+    def hand_on(self) -> None:
+        if self._n:
+            with torch.no_grad():
+                for p, total in zip(self._model.parameters(), self._sums, strict=True):
+                    p.copy_(total / self._n)
 
 
 class Passes:
@@ -135,10 +160,8 @@ class Passes:
     Its length is an estimate: omissions make later epochs a little longer or shorter than the first.
     """
 
-    def __init__(
-        self, words: Words, sequences: Sequences, options: TinyLMOptions, pad: int, rng: np.random.Generator
-    ) -> None:
-        self.words, self.sequences, self.options, self.pad, self.rng = words, sequences, options, pad, rng
+    def __init__(self, documents: Documents, options: TinyLMOptions, pad: int, rng: np.random.Generator) -> None:
+        self.documents, self.options, self.pad, self.rng = documents, options, pad, rng
         self._first = self._epoch()
 
     def __len__(self) -> int:
@@ -151,9 +174,7 @@ class Passes:
                 yield epoch, (epoch + step / len(steps)) / self.options.epochs, ids, labels
 
     def _epoch(self) -> list[tuple[IntArray, IntArray]]:
-        cut = windows(self.sequences, self.options.window, self.options.skip, self.rng)
-        documents = [self.words.document(window) for window in cut]
-        return list(batches(documents, self.options.batch_tokens, self.pad, self.rng))
+        return list(batches(self.documents.epoch(self.rng), self.options.batch_tokens, self.pad, self.rng))
 
 
 def _mean(sums: npt.NDArray[np.float64]) -> float:
@@ -163,8 +184,8 @@ def _mean(sums: npt.NDArray[np.float64]) -> float:
     return mean
 
 
-def _schedule(done: float, warmup: float) -> float:
+def _schedule(done: float, warmup: float, floor: float) -> float:
     """Share of the peak learning rate: linear rise from a twentieth, then cosine to a tenth."""
     if done < warmup:
         return max(done / warmup, 0.05)
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * (done - warmup) / max(1 - warmup, 1e-9)))
+    return floor + (1 - floor) / 2 * (1 + math.cos(math.pi * (done - warmup) / max(1 - warmup, 1e-9)))

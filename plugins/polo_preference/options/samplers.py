@@ -21,6 +21,14 @@ class DrawOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GivenOptions:
+    """The answers that the data bring."""
+
+    #: at most this many for each row, the first of its list; all if not given
+    k: Annotated[int, Ge(1)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class UniformOptions(DrawOptions):
     """Uniform negatives."""
 

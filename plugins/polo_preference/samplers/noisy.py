@@ -19,7 +19,7 @@ class Noisy(SamplerWrapper):
 
     def __init__(self, options: NoisyOptions, context: Context) -> None:
         self._rate = options.rate
-        super().__init__(context.build(options.from_))
+        super().__init__(context.build(options.from_), needs=frozenset({"items"}))
         self.gives = frozenset()
         sequences = splits_of(context).sequences
         users = np.repeat(sequences.user, np.diff(sequences.offsets))

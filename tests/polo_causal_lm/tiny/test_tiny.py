@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polo import Choice, InputError, Sequences
+from polo import Choice, InputError, Rows, Sequences
+from polo.run.prepare import latest
 from polo_causal_lm.options import CausalLMOptions, TinyLMOptions
 from polo_causal_lm.policy import CausalLM
 from polo_causal_lm.template import Template
 from polo_causal_lm.tiny.base import TinyLM
 from polo_causal_lm.tiny.tokenizer import train_tokenizer
 from polo_causal_lm.tiny.train import make_model, train
-from polo_causal_lm.tiny.windows import NO_LABEL, Words, batches, windows
+from polo_causal_lm.tiny.windows import NO_LABEL, Titles, Words, batches, earlier, windows
 from tests.polo_causal_lm.world import TITLES, context, toy_splits
 
 SMALL = TinyLMOptions(hidden=32, layers=1, heads=2, vocab=340, epochs=2, batch_tokens=256, window=6)
@@ -92,8 +95,7 @@ def test_training_lowers_the_loss_and_learns_the_order() -> None:
         model = make_model(options, len(tokenizer), (1, 2, 0), 256)
         train(
             model,
-            words,
-            splits.sequences,
+            Titles(words, splits.sequences, options.window, options.skip),
             options,
             seed=0,
             device="cpu",
@@ -174,3 +176,28 @@ def test_unusable_options_and_data_are_refused(tmp_path: Path) -> None:
     none = type(splits)(**{**vars(splits), "sequences": Sequences.of([], []), "fingerprint": "none"})
     with pytest.raises(InputError, match="sequences"):
         build(tmp_path, splits=none).path()
+
+
+@given(LISTS, st.floats(0.01, 0.9), st.integers(0, 3))
+@settings(max_examples=50)
+def test_law_a_stage_on_the_latest_share_of_rows_has_no_target_that_a_base_holding_it_back_has_read(
+    lists: list[list[int]], share: float, first: int
+) -> None:
+    """Rows of a user have the items after the ``first`` as targets; item numbers are made unique to tell them apart."""
+    unique = [[100 * s + i for i in range(len(one))] for s, one in enumerate(lists)]
+    sequences = Sequences.of(list(range(len(unique))), unique)
+    pairs = np.array([(s, i) for s, one in enumerate(unique) for i in one[first:]], np.int64).reshape(-1, 2)
+    user, target = pairs.T
+    rows = Rows(id=np.arange(len(user)), user=user, history=np.zeros((len(user), 1), np.int64), target=target)
+    read = set(earlier(sequences, share).items.tolist())
+    assert not read & set(latest(rows, share).target.tolist())
+    assert len(read) == sum(len(one) - math.ceil(share * len(one)) for one in unique)
+
+
+def test_a_base_that_holds_rows_back_says_so_and_is_another(tmp_path: Path) -> None:
+    said: list[str] = []
+    held = build(tmp_path, replace(SMALL, hold=0.5), said=said)
+    items = toy_splits().sequences
+    kept = sum(len(items[s]) // 2 for s in range(len(items)))
+    assert weights(held.path()) != weights(build(tmp_path).path())
+    assert f" {kept:,} training titles" in said[0]

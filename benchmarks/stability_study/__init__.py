@@ -1,0 +1,1 @@
+"""Parts of the stability study; ``benchmarks/stability.py`` is the command."""
