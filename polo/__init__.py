@@ -62,6 +62,7 @@ _PUBLIC = {
     "ItemTable": "polo.data",
     "Known": "polo.data",
     "Labelled": "polo.protocols",
+    "Limited": "polo.protocols",
     "Loss": "polo.protocols",
     "NamedBase": "polo.protocols",
     "Need": "polo.protocols",
@@ -96,6 +97,8 @@ _PUBLIC = {
     "ScoresMany": "polo.protocols",
     "Sequences": "polo.data",
     "SharesForwards": "polo.protocols",
+    "Shortens": "polo.protocols",
+    "Spells": "polo.protocols",
     "Splits": "polo.data",
     "Stateful": "polo.protocols",
     "Together": "polo.protocols",
@@ -179,6 +182,7 @@ if TYPE_CHECKING:
     from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
+    from polo.protocols import Limited as Limited
     from polo.protocols import Loss as Loss
     from polo.protocols import NamedBase as NamedBase
     from polo.protocols import Need as Need
@@ -199,6 +203,8 @@ if TYPE_CHECKING:
     from polo.protocols import Scorer as Scorer
     from polo.protocols import ScoresMany as ScoresMany
     from polo.protocols import SharesForwards as SharesForwards
+    from polo.protocols import Shortens as Shortens
+    from polo.protocols import Spells as Spells
     from polo.protocols import Stateful as Stateful
     from polo.protocols import Together as Together
     from polo.protocols import Top as Top

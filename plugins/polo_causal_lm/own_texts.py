@@ -17,7 +17,7 @@ import numpy as np
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from polo import PAD, FloatArray, InputError, IntArray, OwnTexts, Rows, Said, Splits
+from polo import PAD, BoolArray, FloatArray, InputError, IntArray, OwnTexts, Rows, Said, Splits
 from polo_causal_lm.text import Encoded, Texts
 
 #: rows that are read by the tokenizer at once
@@ -34,11 +34,14 @@ class RowTexts:
     Attributes:
         titles: of each item (an answer) the ids, the end mark included.
         title_lengths: int64 ``[items]``, how many they are.
-        cut: how many rows have lost the beginning of their prompt, see :meth:`cut_to`.
+        shorter: what makes rows shorter, in words.
+        cut: ids of rows that have lost the beginning of their prompt, see :meth:`cut_to`.
 
     Raises:
         InputError: no end token, no chat template, or an answer without a token.
     """
+
+    shorter = "cut prompts with policy.overlong=cut_left"
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, splits: Splits) -> None:
         assert splits.own is not None
@@ -57,7 +60,7 @@ class RowTexts:
             for start in range(0, len(rows), _CHUNK):
                 self._read(rows[start : start + _CHUNK], splits.own)
         self.title_lengths = np.array([len(ids) for ids in self.titles], dtype=np.int64)
-        self.cut = 0
+        self.cut: set[int] = set()
 
     def encode(self, rows: Rows, items: IntArray) -> Encoded:
         """Token ids of ``rows`` with ``items [B, n]``."""
@@ -66,6 +69,14 @@ class RowTexts:
     def prompts(self, rows: Rows) -> list[IntArray]:
         """Token ids of each row's prompt; the rows are the data set's own."""
         return [self._prompts[i] for i in rows.id.tolist()]
+
+    def spelled(self, rows: Rows, items: IntArray) -> list[tuple[Said, list[Said]]]:
+        """Each row's prompt and answers, as they came; what was cut from the left is there."""
+        own, users = self._own, rows.user.tolist()
+        return [
+            (own.prompts[user], [own.answers[item] for item in line])
+            for user, line in zip(users, items.tolist(), strict=True)
+        ]
 
     def longest(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of each row's longest answer."""
@@ -91,7 +102,11 @@ class RowTexts:
                 kept = int(len(ids) > 0 and ids[0] == self.tokenizer.bos_token_id)
                 if len(ids) > room > kept:
                     self._prompts[i] = np.concatenate([ids[:kept], ids[len(ids) - room + kept :]])
-                    self.cut += 1
+                    self.cut.add(i)
+
+    def shortened(self, rows: Rows) -> BoolArray:
+        """``[B]`` whether a row's prompt was cut."""
+        return np.array([number in self.cut for number in rows.id.tolist()], np.bool_)
 
     def fingerprint(self) -> str:
         """Hash of all ids, of the vocabulary and the chat template."""
@@ -163,7 +178,7 @@ def cut_prompts(texts: RowTexts | Texts, longest: int, splits: Splits, say: Call
         )
     texts.cut_to(longest, splits.train, splits.valid, splits.test)
     if texts.cut:
-        say(f"{texts.cut:,} prompts are cut from the left to {longest} tokens with answer")
+        say(f"{len(texts.cut):,} prompts are cut from the left to {longest} tokens with answer")
 
 
 def _answers(rows: Rows) -> IntArray:

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import Context, InputError, IntArray, Ragged, Rows, Top, Trouble
+from polo import Context, InputError, IntArray, Ragged, Rows, Said, Top, Trouble
 from polo_causal_lm.bases import Hub
 from polo_causal_lm.engines.base import Layout, causal_lm
 from polo_causal_lm.engines.choose import FEW
@@ -52,6 +52,7 @@ class CausalLM:
 
     unit: Literal["logprob"] = "logprob"
     reads_own_texts = True
+    needs = frozenset({"history"})
 
     def __init__(self, options: CausalLMOptions, context: Context) -> None:
         if context.splits is None:
@@ -79,11 +80,8 @@ class CausalLM:
             cut_prompts(self.texts, self.max_tokens, splits, context.say)
         if options.checkpointing:
             enable_checkpointing(lm)
-        devices = [torch.device(context.device)] if context.device.startswith("cuda") else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(context.seed)
-            self._weights = trained(options, lm, load)
-            self.model = self._weights.model.to(context.device)
+        self._weights = trained(options, lm, load, context.device, context.seed)
+        self.model = self._weights.model
         self._ways = Ways(options, self.model, self.max_tokens, context.say)
         self.module: nn.Module = self._ways.scorer
         few = few_rows(splits, self.texts, self.pool, self.fits) if options.self_check or options.compile else None
@@ -123,6 +121,11 @@ class CausalLM:
     def tokenizer(self) -> Any:
         """The base's tokenizer."""
         return self.texts.tokenizer
+
+    @property
+    def base_as_is(self) -> bool:
+        """Whether the base scores as it lies on the disk, and not in fewer bits."""
+        return self.options.quantise == "none"
 
     def encode(self, rows: Rows, items: Int[Tensor, "b n"]) -> Layout:
         """Token ids of rows and items, laid out for one forward pass on the module's device."""
@@ -200,6 +203,10 @@ class CausalLM:
         """Flat tokens of each row with ``n`` items of mean length."""
         return self._ways.scorer.engine.cost(self.prompt_lengths(rows), self.texts.mean_length(rows), n)
 
+    def spelled(self, rows: Rows, items: IntArray) -> Sequence[tuple[Said, Sequence[Said]]]:
+        """Prompts, and what items add to them, as text."""
+        return self.texts.spelled(rows, items)
+
     def prompt_lengths(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of each prompt."""
         return np.array([len(ids) for ids in self.texts.prompts(rows)], dtype=np.int64)
@@ -209,21 +216,16 @@ class CausalLM:
         fits: npt.NDArray[np.bool_] = self.prompt_lengths(rows) + self.texts.longest(rows) <= self.max_tokens
         return fits
 
+    def shortened(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """``[B]`` whether a row's prompt was cut."""
+        return self.texts.shortened(rows)
+
     def keys(self, rows: Rows, items: Int[Tensor, "b n"]) -> list[bytes]:
-        encoded = self.texts.encode(rows, _numbers(items))
-        keys = []
-        for prompt, titles in zip(encoded.prompts, encoded.titles, strict=True):
-            digest = hashlib.blake2b(prompt.tobytes(), digest_size=16)
-            for title in titles:
-                # Token ids are never negative: a separator that cannot be one.
-                digest.update(b"\xff" * 8 + title.tobytes())
-            keys.append(digest.digest())
-        return keys
+        return self.texts.encode(rows, _numbers(items)).keys()
 
     def advice(self, trouble: Trouble) -> str:
         """Which options mend it."""
-        mend = {"start": "try policy.engine=naive", "fit": "raise policy.max_tokens or shorten data.history"}
-        return mend[trouble]
+        return {"start": "try policy.engine=naive", "fit": f"raise policy.max_tokens or {self.texts.shorter}"}[trouble]
 
     def fingerprint(self) -> str:
         lora = self.options.lora

@@ -91,7 +91,8 @@ class Adapters:
         lm = self._again()
         if self._quantised:
             self._fill(lm, dequantised(causal_lm(self.model)))
-        model = add_lora(lm, self._options)
+        with torch.random.fork_rng(devices=[]):  # new adapters begin at random
+            model = add_lora(lm, self._options)
         mine = get_peft_model_state_dict(self._peft, save_embedding_layers=False)
         set_peft_model_state_dict(model, {name: value.to("cpu") for name, value in mine.items()})
         with quiet():
@@ -159,8 +160,21 @@ class Whole:
         tokenizer.save_pretrained(str(folder))
 
 
-def trained(options: CausalLMOptions, lm: Any, again: Again) -> Trained:
-    """What of ``lm`` is trained, as the options say; ``again`` makes the base anew."""
-    if options.lora == "none":
-        return Whole(lm)
-    return Adapters(lm, options.lora, again, quantised=options.quantise != "none")
+def trained(options: CausalLMOptions, lm: Any, again: Again, device: str, seed: int) -> Trained:
+    """What of ``lm`` is trained, as the options say, on ``device``.
+
+    Args:
+        options: of the policy.
+        lm: the base.
+        again: makes the base anew.
+        device: where all of it lies in the end.
+        seed: of new adapters.
+    """
+    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        if options.lora == "none":
+            made: Trained = Whole(lm)
+        else:
+            made = Adapters(lm, options.lora, again, quantised=options.quantise != "none")
+        made.model.to(device)
+    return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 from polo.protocols.auditing import Audit as Audit
 from polo.protocols.auditing import Audited as Audited
 from polo.protocols.auditing import Finding as Finding
+from polo.protocols.auditing import Limited as Limited
 from polo.protocols.auditing import OfLists as OfLists
 from polo.protocols.average import Average as Average
 from polo.protocols.base import Base as Base
@@ -39,6 +40,8 @@ from polo.protocols.policy import Policy as Policy
 from polo.protocols.policy import ReadsOwnTexts as ReadsOwnTexts
 from polo.protocols.policy import ScoresMany as ScoresMany
 from polo.protocols.policy import SharesForwards as SharesForwards
+from polo.protocols.policy import Shortens as Shortens
+from polo.protocols.policy import Spells as Spells
 from polo.protocols.policy import Top as Top
 from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble

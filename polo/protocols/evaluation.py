@@ -63,8 +63,8 @@ class Labelled(Protocol):
 class Wanting(Protocol):
     """A baseline that is not for all data and says what it needs of them.
 
-    ``items``: items that any row may have. Where answers belong to their rows, ``all`` leaves it out, and asked for
-    by name it is refused.
+    ``items``: items that any row may have; not where answers belong to their rows. ``history``: rows that show what
+    came before. Where the data have it not, ``all`` leaves it out, and asked for by name it is refused.
     """
 
     needs: frozenset[str]

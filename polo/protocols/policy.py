@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from polo.data import BoolArray, FloatArray, IntArray, Ragged, Rows
+from polo.texts import Said
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -92,6 +93,17 @@ class ReadsOwnTexts(Protocol):
 
 
 @runtime_checkable
+class Spells(Protocol):
+    """A policy that can say in text what it reads."""
+
+    def spelled(self, rows: Rows, items: IntArray) -> Sequence[tuple[Said, Sequence[Said]]]:
+        """Of each row its prompt, and what each of ``items [B, n]`` adds to it, without marks of begin and end.
+
+        Read as the texts of a row's own they give the very tokens that the policy scores.
+        """
+
+
+@runtime_checkable
 class Fits(Protocol):
     """A policy that cannot take every row."""
 
@@ -105,6 +117,14 @@ class Writes(Protocol):
 
     def generate(self, rows: Rows) -> list[str]:
         """Greedy completions of the rows' prompts."""
+
+
+@runtime_checkable
+class Shortens(Protocol):
+    """A policy that may cut the beginning of long prompts off."""
+
+    def shortened(self, rows: Rows) -> BoolArray:
+        """``[B]`` which rows have lost something."""
 
 
 #: what may be wrong with a policy that only its own options can mend

@@ -185,6 +185,7 @@ def stages(metrics: Sequence[Mapping[str, Any]]) -> list[Watched]:
             plot("validation preference accuracy", "valid/preference_accuracy"),
             plot("reward margin", "rewards/margins"),
             plot("log-probabilities", "logps/chosen", "logps/rejected"),
+            plot("validation log-ratio to the reference", "valid/log_ratio/chosen", "valid/log_ratio/rejected"),
         ]
         collapse = [
             plot("loss beside hit ratio (validation)", "valid/loss", "valid/hit_ratio@1"),

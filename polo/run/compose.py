@@ -16,14 +16,12 @@ from polo.data import Splits
 from polo.errors import InputError, PoloError, Problem, RecipeError
 from polo.plugin.catalogue import Catalogue
 from polo.protocols import (
-    Applies,
     Audit,
     Baseline,
     DataSource,
     Evaluator,
     Foresees,
     Labelled,
-    OfLists,
     Policy,
     RanksAll,
     Scorer,
@@ -220,11 +218,7 @@ class Composer:
         built = {}
         for name, options in self._without_options(kind).items():
             component = self.build(Choice(kind, name, None if options is None else options(), name))
-            splits = self._context.splits
-            needs = component.needs if isinstance(component, (Wanting, OfLists)) else ()
-            if own.missing(splits, needs, "", name, ""):
-                continue
-            if splits is None or not isinstance(component, Applies) or component.applies(splits):
+            if own.goes_with(component, self._context.splits):
                 built[name] = component
         return built
 

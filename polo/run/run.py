@@ -19,7 +19,6 @@ from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
-from polo.audit import verdicts
 from polo.console import Console
 from polo.errors import InputError
 from polo.model.sharding import can_shard, spread
@@ -31,6 +30,7 @@ from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
 from polo.run import plan
 from polo.run.assess import assess, protocol_of
+from polo.run.auditing import at_start
 from polo.run.compose import Composer
 from polo.run.fingerprint import Print
 from polo.run.launch import peer_lost
@@ -181,7 +181,7 @@ class Run:
         try:
             if self.is_main:
                 self._describe(folder, ready, policy)
-                self._audit(folder, ready, policy)
+                at_start(folder, self.recipe, ready, policy, self.console.say)
                 watch.started(folder.path, self.resolved.tree)
             stages = self._stages(folder, ready, policy, watch)
             if self._retrain:
@@ -265,17 +265,6 @@ class Run:
             facts |= {key: began[key] for key in ("started", "continued", "processes") if key in began}
         write_json(path, facts)
         write_bytes(folder.path / "resolved.yaml", to_yaml(self.resolved).encode())  # last: from here on it can go on
-
-    def _audit(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
-        """Whether the data and the protocol can be trusted, before anything is trained on them."""
-        recipe, splits = self.recipe, ready.splits
-        tokens = policy.tokens(torch.arange(len(splits.items))[None])[0].numpy() if policy.unit == "logprob" else None
-        verdicts.at_start(
-            folder.path,
-            ready.composer.audits(),
-            lambda: verdicts.audited(splits, recipe.candidates, split=recipe.evaluate.split, title_tokens=tokens),
-            self.console.say,
-        )
 
     def _start(self, policy: Policy) -> Weights | None:
         """The weights before the first stage, if they are to be measured."""

@@ -66,8 +66,9 @@ class Monitor:
             progress: from 0 to 1 over the stage.
 
         Returns:
-            ``valid/loss``; ``valid/rewards/accuracies`` (with a reference); ``valid/boundary`` (share of negatives at
-            the boundary), ``valid/kept`` (share that enters the loss), ``valid/beta`` (mean over those), and
+            ``valid/loss``; with a reference ``valid/rewards/accuracies``, ``valid/log_ratio/chosen`` and
+            ``valid/log_ratio/rejected`` (nats; ``/mean``: per token); ``valid/boundary`` (share of negatives at the
+            boundary), ``valid/kept`` (share that enters the loss), ``valid/beta`` (mean over those), and
             ``valid/gradient_boundary`` and ``valid/gradient_easy`` (both kinds' shares of the summed absolute gradient
             of the loss with respect to the scores of negatives). Nothing for stages without negatives.
         """
@@ -162,6 +163,9 @@ def _figures(one: Judged, gradient: torch.Tensor) -> dict[str, float]:
         ratio = scores.log_ratio
         ahead = (ratio[:, :1] > ratio[:, 1:]).float() + 0.5 * (ratio[:, :1] == ratio[:, 1:]).float()
         figures["valid/rewards/accuracies"] = float(ahead[real].mean())
+        for suffix, value in (("", ratio), ("/mean", ratio / scores.tokens.clamp(min=1))):
+            figures[f"valid/log_ratio/chosen{suffix}"] = float(value[:, 0].mean())
+            figures[f"valid/log_ratio/rejected{suffix}"] = float(value[:, 1:][real].mean())
     whole = float(gradient.sum())
     if whole > 0:
         at_boundary = float(torch.where(near, gradient, 0.0).sum()) / whole

@@ -21,7 +21,7 @@ SMALL = (
     "evaluate.scorer=policy",
     "device=cpu",
 )
-VECTORS = {"ml100k_sasrec", "lastfm_sasrec", "beauty_tfllmer_sasrec", "ml1m_tfllmer_gru4rec"}
+VECTORS = {"ml100k_sasrec", "lastfm_sasrec", "beauty_tfllmer_sasrec", "ml1m_tfllmer_gru4rec", "beauty_drrl"}
 #: rows with texts of their own: there is no catalogue, and no history to hide candidates from
 OWN = {"chat_dpo", "chat_lpo", "dmpo_ml1m"}
 #: name -> (loss, sampler, negatives, beta), as the papers have it

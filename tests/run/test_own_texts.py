@@ -75,7 +75,6 @@ def test_kto_takes_the_answers_of_other_prompts(pairs: Path, polo: Main) -> None
         ("stages.prefer.sampler={use: in_batch, k: 2}", "sampler 'in_batch'"),
         ("stages.prefer.sampler={use: hard, from: {use: uniform, k: 2, pool: catalogue}, n: 1}", "sampler 'hard'"),
         ("evaluate.evaluators=[{use: coverage, k: [1]}]", "evaluator 'coverage'"),
-        ("candidates.n=all", "candidates.n: all"),
         ("candidates.negatives=uniform", "candidates.negatives: uniform"),
         ("policy={use: mf}", "policy 'mf'"),
     ],
@@ -85,6 +84,13 @@ def test_what_needs_a_catalogue_is_refused_with_both_sides(pairs: Path, polo: Ma
     assert code == 2
     assert f"{what} needs a catalogue; in data 'preferences' each answer belongs to its row" in " ".join(err.split())
     assert not (pairs.parent / "runs").exists()
+
+
+def test_a_ranking_of_the_whole_catalogue_is_refused_where_there_is_none(pairs: Path, polo: Main) -> None:
+    pairs.write_text(pairs.read_text().replace("{n: 3, negatives: file}", "{n: all}"))
+    code, _, err = polo("run", str(pairs))
+    assert code == 2
+    assert "candidates.n: all needs a catalogue; in data 'preferences' each answer" in " ".join(err.split())
 
 
 def test_a_baseline_that_counts_in_a_catalogue_is_refused_by_name(pairs: Path, polo: Main) -> None:

@@ -103,7 +103,7 @@ class TinyLM:
                 "there are no training sequences", where="data", fix="use data with sequences, or a hub base"
             )
         counts = np.bincount(sequences.items, minlength=len(splits.items))
-        tokenizer = train_tokenizer(splits.items.titles, counts, template, self.options.vocab, self.options.whole)
+        tokenizer = train_tokenizer(splits.items.titles, counts, template, self.options.vocab)
         texts = [template.title(title) for title in splits.items.titles]
         titles = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         words = Words(

@@ -1,8 +1,9 @@
 """A tokenizer made for one data set. Knows titles and how often they occur, or whole texts; knows nothing of models.
 
-Byte-level BPE: any text can be encoded. Separators of the template are cut off first and nothing else is, so merges
-cross spaces inside a title (a popular title becomes one token) and `` " " + title`` has the same tokens in a prompt
-and as a completion.
+Longest match over bytes, pieces and whole titles: any text can be encoded. Pieces are those that byte-level BPE ends
+with; what it only passes through on the way would be in the vocabulary (three quarters of it, on MovieLens-100K), take
+part in every softmax, and never be used. Separators of the template are cut off first and nothing else is, so pieces
+cross spaces inside a title and `` " " + title`` has the same tokens in a prompt and as a completion.
 """
 
 from __future__ import annotations
@@ -26,35 +27,34 @@ _CHAT = (
 )
 
 #: a title that occurs this often gets a token of its own
-OFTEN = 2
+OFTEN = 5
 
 
 def train_tokenizer(
-    titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int, whole: bool = False
+    titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
 ) -> PreTrainedTokenizerFast:
-    """Byte-level BPE over titles.
+    """Tokens for the titles of a catalogue: one for a title that occurs often, pieces for the others.
 
     Args:
         titles: the catalogue.
         counts: ``[len(titles)]`` how often each occurs in the training sequences; a title that never does counts once.
         template: its separators are kept apart, its fixed words are learnt too.
-        vocab: size of the vocabulary, marks and bytes included.
+        vocab: size of the vocabulary at most, marks and bytes included.
 
     Example:
         >>> tokenizer = train_tokenizer(["Abba", "Queen II"], np.array([5, 3]), Template(header="Played:"), 300)
         >>> tokenizer(" Queen II\\n- Abba", add_special_tokens=False).tokens()
         ['ĠQueenĠII', 'Ċ-', 'ĠAbba']
     """
-    raw = _cut(Tokenizer(models.BPE()), template)
+    pieces = _cut(Tokenizer(models.BPE()), template)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab,
         special_tokens=[PAD, BOS, EOS],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    raw.train_from_iterator(_corpus(titles, counts, template), trainer)
-    if whole:
-        raw = _cut(Tokenizer(_longest(raw, titles, counts, template, vocab)), template)
+    pieces.train_from_iterator(_corpus(titles, counts, template), trainer)
+    raw = _cut(Tokenizer(_longest(pieces, titles, counts, template, vocab)), template)
     raw.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
     )
@@ -108,14 +108,14 @@ def _cut(raw: Tokenizer, template: Template) -> Tokenizer:
 def _longest(
     trained: Tokenizer, titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
 ) -> models.WordPiece:
-    """Longest match over marks, bytes, the pieces in use and whole titles, most frequent first, up to ``vocab``."""
+    """Marks, bytes, the fixed lines, then whole titles and then pieces, most frequent first, up to ``vocab``."""
     tokens = dict.fromkeys([PAD, BOS, EOS, *sorted(pre_tokenizers.ByteLevel.alphabet())])
     for words in template.words:
         tokens |= dict.fromkeys(trained.encode(words + template.BULLET + template.MARK).tokens)
     for i in np.argsort(-counts, kind="stable"):
-        if counts[i] >= OFTEN:
-            parts = trained.pre_tokenizer.pre_tokenize_str(template.title(titles[i]))
-            tokens |= dict.fromkeys(["".join(part for part, _ in parts)])
+        parts = trained.pre_tokenizer.pre_tokenize_str(template.title(titles[i])) if counts[i] >= OFTEN else []
+        if len(parts) == 1:  # no separator inside
+            tokens |= dict.fromkeys([parts[0][0]])
     used = Counter(token for words in _corpus(titles, counts, template) for token in trained.encode(words).tokens)
     tokens |= dict.fromkeys(token for token, _ in used.most_common())
     numbered = {token: i for i, token in enumerate(list(tokens)[:vocab])}

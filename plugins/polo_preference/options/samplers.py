@@ -124,3 +124,5 @@ class NoisyOptions:
     from_: Ref["sampler"]
     #: share of negatives that are replaced
     rate: Annotated[float, Ge(0), Le(1)] = 0.125
+    #: an item may be planted several times in a row, as in the paper's code; else users with few items bound the rate
+    repeat: bool = False

@@ -49,6 +49,7 @@ class Given:
                 fix="set policy.prompt.candidates: shown and candidates.negatives: file, or draw with another sampler",
             )
         items = others(rows)[:, : self._most]
+        items = items[:, : int((items != PAD).sum(axis=1).max(initial=0))]  # no column of nothing but padding
         valid = (items != PAD) & ~forbidden(rows, self._known)(np.arange(len(rows)), items)
         return Draw(torch.from_numpy(np.where(items == PAD, rows.target[:, None], items)), torch.from_numpy(valid))
 

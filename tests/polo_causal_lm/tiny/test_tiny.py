@@ -83,7 +83,7 @@ def test_training_lowers_the_loss_and_learns_the_order() -> None:
     """Item i is followed by item i + 1 in the toy world: after some epochs far below log(10) nats a title."""
     splits = toy_splits()
     options = TinyLMOptions(
-        hidden=32, layers=1, heads=2, vocab=400, epochs=30, batch_tokens=128, dropout=0.0, skip=0.0, lr=1e-2
+        hidden=32, layers=2, heads=2, vocab=400, epochs=60, batch_tokens=128, dropout=0.0, skip=0.0, lr=5e-3
     )
     tokenizer = train_tokenizer(TITLES, np.ones(len(TITLES), dtype=np.int64), Template(), options.vocab)
     titles = [np.array(tokenizer(f" {t}", add_special_tokens=False)["input_ids"]) for t in TITLES]
