@@ -32,7 +32,8 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
     install(session, "tests", extras="[replication,testing]")
-    apart = "not slow and not fuzz and not gpu and not oracle and not vllm and not scaffold and not notebook"
+    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers")
+    apart = " and ".join(f"not {marker}" for marker in own)
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
         session.run("pytest", "--doctest-modules", "polo", "plugins", env=THREADS)
     session.run("pytest", SHAPES, *(session.posargs or ["tests", "-n", "2", "-m", apart]), env=THREADS)
@@ -71,6 +72,13 @@ def notebook(session: nox.Session) -> None:
     """The notebook of docs/ in a real kernel."""
     install(session, "tests", "notebook", extras="[replication,testing]")
     session.run("pytest", "tests/door", "-m", "notebook", "-W", "default", *session.posargs, env=THREADS)
+
+
+@nox.session
+def trackers(session: nox.Session) -> None:
+    """Trackers with the real libraries, which write to this disk alone."""
+    install(session, "tests", extras="[replication,testing,tensorboard,wandb,mlflow]")
+    session.run("pytest", "tests/polo_trackers", "-W", "default", *session.posargs, env=THREADS)
 
 
 @nox.session

@@ -17,6 +17,7 @@ WORDS = {
     "candidates": "the list that is ranked for a row",
     "catalogue": "all items, and all components",
     "cosine": "the shape of a learning rate",
+    "csv": "a format of tables",
     "file": "what is read and written",
     "fixed": "of a size or place that does not change",
     "given": "what a user or a caller says",
