@@ -32,7 +32,7 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
     install(session, "tests", extras="[replication,testing]")
-    apart = "not slow and not fuzz and not gpu and not oracle and not vllm"
+    apart = "not slow and not fuzz and not gpu and not oracle and not vllm and not scaffold and not notebook"
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
         session.run("pytest", "--doctest-modules", "polo", "plugins", env=THREADS)
     session.run("pytest", SHAPES, *(session.posargs or ["tests", "-n", "2", "-m", apart]), env=THREADS)
@@ -57,6 +57,20 @@ def oracles(session: nox.Session) -> None:
     """Other libraries as judges of our losses."""
     install(session, "tests", "oracles", extras="[replication,testing]")
     session.run("pytest", "tests/oracles", "-m", "oracle", *session.posargs, env=THREADS)
+
+
+@nox.session
+def scaffold(session: nox.Session) -> None:
+    """A plugin of every kind as `polo plugin new` makes it: installed beside polo, tested, linted, its recipe run."""
+    install(session, "tests", "scaffold", extras="[replication,testing]")
+    session.run("pytest", "tests/plugin", "-m", "scaffold", *session.posargs, env=THREADS)
+
+
+@nox.session
+def notebook(session: nox.Session) -> None:
+    """The notebook of docs/ in a real kernel."""
+    install(session, "tests", "notebook", extras="[replication,testing]")
+    session.run("pytest", "tests/door", "-m", "notebook", "-W", "default", *session.posargs, env=THREADS)
 
 
 @nox.session

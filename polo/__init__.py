@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-#: version of the plugin contracts; raised when a contract changes in a way that breaks plugins
-PLUGIN_API = 1
-
+#: functions of a notebook; those that bear the name of a room are the room, which can be called (polo.called)
+_DOOR = {
+    "evaluate": "polo.evaluate",
+    "load": "polo.door.calls",
+    "recommend": "polo.door.calls",
+    "run": "polo.run",
+}
 _PUBLIC = {
     "Advises": "polo.protocols",
     "AfterStep": "polo.protocols",
@@ -26,11 +30,13 @@ _PUBLIC = {
     "Based": "polo.protocols",
     "Baseline": "polo.protocols",
     "BeforeStep": "polo.protocols",
+    "Begins": "polo.protocols",
     "Beta": "polo.protocols",
     "BoolArray": "polo.data",
     "Choice": "polo.context",
     "Chooses": "polo.protocols",
     "Component": "polo.plugin.component",
+    "Concludes": "polo.protocols",
     "Context": "polo.context",
     "DataSource": "polo.protocols",
     "DeclaresUnit": "polo.protocols",
@@ -44,6 +50,7 @@ _PUBLIC = {
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
     "Foresees": "polo.protocols",
+    "HasFacts": "polo.protocols",
     "Generates": "polo.protocols",
     "Gift": "polo.protocols",
     "Giving": "polo.protocols",
@@ -55,12 +62,15 @@ _PUBLIC = {
     "ItemTable": "polo.data",
     "Known": "polo.data",
     "Labelled": "polo.protocols",
+    "Limited": "polo.protocols",
     "Loss": "polo.protocols",
     "NamedBase": "polo.protocols",
     "Need": "polo.protocols",
     "Needing": "polo.protocols",
     "Optimiser": "polo.protocols",
+    "OwnTexts": "polo.texts",
     "PAD": "polo.data",
+    "PLUGIN_API": "polo.plugin.component",
     "OfLists": "polo.protocols",
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
@@ -73,11 +83,13 @@ _PUBLIC = {
     "Ref": "polo.plugin.component",
     "Ragged": "polo.data",
     "Whole": "polo.data",
+    "ReadsOwnTexts": "polo.protocols",
     "Refresh": "polo.protocols",
     "RanksAll": "polo.protocols",
     "Reports": "polo.protocols",
     "RowRandom": "polo.randomness",
     "Rows": "polo.data",
+    "Said": "polo.texts",
     "Sampler": "polo.protocols",
     "SamplerWrapper": "polo.plugin.wrapping",
     "Scorer": "polo.protocols",
@@ -85,6 +97,8 @@ _PUBLIC = {
     "ScoresMany": "polo.protocols",
     "Sequences": "polo.data",
     "SharesForwards": "polo.protocols",
+    "Shortens": "polo.protocols",
+    "Spells": "polo.protocols",
     "Splits": "polo.data",
     "Stateful": "polo.protocols",
     "Together": "polo.protocols",
@@ -97,13 +111,15 @@ _PUBLIC = {
     "Writes": "polo.protocols",
     "best_columns": "polo.best",
     "draw_distinct": "polo.distinct",
+    "Wanting": "polo.protocols",
     "hookimpl": "polo.plugin.hookspecs",
+    "plain": "polo.texts",
     "seed_of": "polo.randomness",
     "whole_file": "polo.store.files",
     "whole_folder": "polo.store.files",
 }
 
-__all__ = ["PLUGIN_API", "__version__", *_PUBLIC]
+__all__ = ["__version__", *_DOOR, *_PUBLIC]
 
 if TYPE_CHECKING:
     from polo.best import best_columns as best_columns
@@ -121,8 +137,13 @@ if TYPE_CHECKING:
     from polo.data import Splits as Splits
     from polo.data import Whole as Whole
     from polo.distinct import draw_distinct as draw_distinct
+    from polo.door.calls import evaluate as evaluate
+    from polo.door.calls import load as load
+    from polo.door.calls import recommend as recommend
+    from polo.door.calls import run as run
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
+    from polo.plugin.component import PLUGIN_API as PLUGIN_API
     from polo.plugin.component import Component as Component
     from polo.plugin.component import Program as Program
     from polo.plugin.component import Ref as Ref
@@ -139,8 +160,10 @@ if TYPE_CHECKING:
     from polo.protocols import Based as Based
     from polo.protocols import Baseline as Baseline
     from polo.protocols import BeforeStep as BeforeStep
+    from polo.protocols import Begins as Begins
     from polo.protocols import Beta as Beta
     from polo.protocols import Chooses as Chooses
+    from polo.protocols import Concludes as Concludes
     from polo.protocols import DataSource as DataSource
     from polo.protocols import DeclaresUnit as DeclaresUnit
     from polo.protocols import Drawing as Drawing
@@ -155,9 +178,11 @@ if TYPE_CHECKING:
     from polo.protocols import Gift as Gift
     from polo.protocols import Giving as Giving
     from polo.protocols import Grouped as Grouped
+    from polo.protocols import HasFacts as HasFacts
     from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
+    from polo.protocols import Limited as Limited
     from polo.protocols import Loss as Loss
     from polo.protocols import NamedBase as NamedBase
     from polo.protocols import Need as Need
@@ -171,12 +196,15 @@ if TYPE_CHECKING:
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import RanksAll as RanksAll
+    from polo.protocols import ReadsOwnTexts as ReadsOwnTexts
     from polo.protocols import Refresh as Refresh
     from polo.protocols import Reports as Reports
     from polo.protocols import Sampler as Sampler
     from polo.protocols import Scorer as Scorer
     from polo.protocols import ScoresMany as ScoresMany
     from polo.protocols import SharesForwards as SharesForwards
+    from polo.protocols import Shortens as Shortens
+    from polo.protocols import Spells as Spells
     from polo.protocols import Stateful as Stateful
     from polo.protocols import Together as Together
     from polo.protocols import Top as Top
@@ -185,6 +213,7 @@ if TYPE_CHECKING:
     from polo.protocols import Tracker as Tracker
     from polo.protocols import Trouble as Trouble
     from polo.protocols import Vectors as Vectors
+    from polo.protocols import Wanting as Wanting
     from polo.protocols import Writes as Writes
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of
@@ -192,9 +221,15 @@ if TYPE_CHECKING:
     from polo.scores import Scores as Scores
     from polo.store.files import whole_file as whole_file
     from polo.store.files import whole_folder as whole_folder
+    from polo.texts import OwnTexts as OwnTexts
+    from polo.texts import Said as Said
+    from polo.texts import plain as plain
 
 
 def __getattr__(name: str) -> Any:
+    if name in _DOOR:
+        found = importlib.import_module(_DOOR[name])
+        return found if found.__name__ == f"polo.{name}" else getattr(found, name)
     try:
         module = _PUBLIC[name]
     except KeyError:

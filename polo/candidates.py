@@ -158,7 +158,7 @@ def _from_file(splits: Splits, rows: Rows, n: int) -> Rows:
         raise InputError(
             f"the lists of data {splits.name!r} hold {length} items, {n} were asked for",
             where="candidates.n",
-            fix=f"set candidates.n to {length}, or use negatives: uniform",
+            fix=f"set candidates.n to {length}" + (", or use negatives: uniform" if splits.own is None else ""),
         )
     return rows
 
@@ -190,8 +190,6 @@ def protocol(
     if rows.whole is not None:
         ranked: dict[str, Any] = {"n": ALL, "negatives": f"mask {mask}", "seed": None}
         arrays = [rows.id, rows.target, rows.whole.without.items, rows.whole.without.offsets]
-        if rows.relevant is not None:
-            arrays += [rows.relevant.items, rows.relevant.offsets]
     elif rows.candidates is not None:
         ranked = {
             "n": rows.candidates.shape[1], "negatives": negatives, "seed": seed if negatives == "uniform" else None,
@@ -199,6 +197,8 @@ def protocol(
         arrays = [rows.id, rows.target, rows.candidates]
     else:
         raise ValueError("a protocol is of rows with candidate lists")
+    if rows.relevant is not None:
+        arrays += [rows.relevant.items, rows.relevant.offsets]
     lists = hashlib.sha256()
     for array in arrays:
         lists.update(np.ascontiguousarray(array, dtype="<i8").tobytes())

@@ -1,11 +1,16 @@
-"""What a running job says, on stderr: lines, and progress with an estimate. Silent on all ranks but the first."""
+"""What a running job says, on stderr or in a notebook: lines, and progress with an estimate.
+
+Silent on all ranks but the first.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from html import escape
 from typing import Any, TypeVar
 
 from rich.console import Console as RichConsole
@@ -13,8 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 
-#: seconds between progress lines where stderr is no terminal
+#: seconds between progress lines where stderr is no terminal, and between two updates in a notebook
 QUIET_SECONDS = 20.0
+CELL_SECONDS = 0.5
 
 
 def _clock(seconds: float) -> str:
@@ -27,24 +33,32 @@ class Console:
 
     Args:
         silent: True on ranks that should not print.
+        quiet: warnings alone.
     """
 
-    def __init__(self, *, silent: bool = False) -> None:
-        self.silent = silent
+    def __init__(self, *, silent: bool = False, quiet: bool = False) -> None:
+        self.silent, self.quiet = silent, quiet
         self.rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._progress: Progress | None = None
 
     def say(self, line: str, style: str = "") -> None:
         """Prints one line."""
-        if not self.silent:
+        if not self.silent and not self.quiet:
             self.rich.print(line, style=style or None, markup=False)
+
+    def warn(self, line: str) -> None:
+        """Prints one line that is not kept quiet."""
+        if not self.silent:
+            self.rich.print(f"warning: {line}", style="bold yellow", markup=False)
 
     def track(self, iterable: Iterable[T], total: int | None = None, label: str = "") -> Iterator[T]:
         """Yields from ``iterable`` and shows how far it is and how long the rest will take."""
         if total is None and hasattr(iterable, "__len__"):
             total = len(iterable)  # type: ignore[arg-type]
-        if self.silent or not total:
+        if self.silent or self.quiet or not total:
             yield from iterable
+        elif self.rich.is_jupyter:
+            yield from self._cell(iterable, total, label)
         elif sys.stderr.isatty():
             yield from self._bar(iterable, total, label)
         else:
@@ -69,6 +83,17 @@ class Console:
             if not nested:
                 self._progress = None
 
+    def _cell(self, iterable: Iterable[T], total: int, label: str) -> Iterator[T]:
+        began = spoken = time.monotonic()
+        display: Any = importlib.import_module("IPython.display").display  # there where rich found a notebook
+        handle = display(_Bar(label, 0, total, 0.0), display_id=True)
+        for done, value in enumerate(iterable, start=1):
+            yield value
+            now = time.monotonic()
+            if now - spoken >= CELL_SECONDS or done == total:
+                spoken = now
+                handle.update(_Bar(label, done, total, now - began))
+
     def note(self, text: str) -> None:
         """Shows ``text`` behind the newest progress bar."""
         if self._progress is not None and self._progress.task_ids:
@@ -82,3 +107,18 @@ class Console:
             if now - spoken >= QUIET_SECONDS and done < total:
                 spoken = now
                 self.say(f"{label}: {done:,} of {total:,}, about {_clock((now - start) / done * (total - done))} left")
+
+
+class _Bar:
+    """How far something is, as a notebook shows it."""
+
+    def __init__(self, label: str, done: int, total: int, seconds: float) -> None:
+        self._label, self._done, self._total, self._seconds = label, done, total, seconds
+
+    def __repr__(self) -> str:
+        left = f", about {_clock(self._seconds / self._done * (self._total - self._done))} left" if self._done else ""
+        ended = f" in {_clock(self._seconds)}" if self._done == self._total else left
+        return f"{self._label}: {self._done:,} of {self._total:,}{ended}"
+
+    def _repr_html_(self) -> str:
+        return f"<progress max={self._total} value={self._done}></progress> {escape(repr(self))}"

@@ -1,7 +1,8 @@
 """Items, rows and splits: the data as the engine sees it.
 
 Columns of numpy arrays; a row is (user, shown history, target, candidates). Knows item numbers (0 to n-1) and titles.
-Knows no file format (data sources do), no tokens (policies do), no torch.
+Knows no file format (data sources do), no tokens (policies do), no torch. Rows whose texts are their own use the same
+columns, as ``polo.texts`` says.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from polo.texts import OwnTexts
+
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-#: stands in ``history`` where a row has fewer items than the window is long
+#: stands in ``history`` where a row has fewer items than the window is long, and at the end of a list of candidates
+#: that has fewer than the longest
 PAD = -1
 
 
@@ -102,7 +106,8 @@ class Rows:
         user: int64 ``[N]``; intervals and tests are clustered by it.
         history: int64 ``[N, H]``, oldest first, right-aligned, padded on the left with :data:`PAD`.
         target: int64 ``[N]``, the item that was chosen next.
-        candidates: int64 ``[N, n]``, the list that is ranked (holds the target exactly once), or ``None``.
+        candidates: int64 ``[N, n]``, the list that is ranked (holds the target exactly once), or ``None``. Lists that
+            are shorter are padded on the right with :data:`PAD`.
         relevant: N lists of all items that count as right, where there are several for a row (a user with a set);
             ``target`` is then the first of each. ``None``: the target alone.
         whole: for rows for which the whole catalogue is ranked: what is left out for each, in place of a list.
@@ -140,6 +145,17 @@ class Rows:
         row = self.history[i]
         shown: IntArray = row[row != PAD]
         return shown
+
+    @property
+    def listed(self) -> IntArray:
+        """The lists with an item at every place, int64 ``[N, n]``: the target stands where a list has no more items.
+
+        Raises:
+            ValueError: rows without lists.
+        """
+        if self.candidates is None:
+            raise ValueError("these rows have no candidate lists")
+        return np.where(self.candidates == PAD, self.target[:, None], self.candidates)
 
     def with_candidates(self, candidates: IntArray | None) -> Rows:
         return replace(self, candidates=candidates)
@@ -250,6 +266,7 @@ class Splits:
         licence: terms of use in one line.
         tied_times: share of neighbouring events of a user with one and the same timestamp; ``None`` without timestamps.
         notes: counts worth telling, such as ``{"rows dropped: history shorter than 3": 120}``.
+        own: the texts of rows that have texts of their own; then ``items`` is no catalogue (see ``polo.texts``).
     """
 
     name: str
@@ -265,6 +282,7 @@ class Splits:
     licence: str = ""
     tied_times: float | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
+    own: OwnTexts | None = None
 
     @property
     def n_users(self) -> int:

@@ -24,6 +24,26 @@ def test_law_the_best_are_the_first_of_a_stable_sort(b: int, n: int, k: int, lev
     assert scores.equal(before)
 
 
+@given(
+    st.integers(1, 4), st.integers(16, 300), st.integers(1, 18), st.sampled_from([2, 9, 100_000]), st.integers(0, 999)
+)
+def test_law_the_best_of_many_columns_are_the_first_of_a_stable_sort(
+    b: int, n: int, k: int, levels: int, seed: int
+) -> None:
+    """32-bit numbers of both signs, a zero with either; the lowest level is what is left out."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randint(0, levels, (b, n), generator=generator).float() - levels // 2
+    scores[:, 1] = -0.0
+    scores[scores == -(levels // 2)] = -torch.inf
+    scores[0] = torch.where(torch.arange(n) < 3, scores[0], -torch.inf)  # fewer than k that are not left out
+    columns, values = best_columns(scores, k)
+    expected, order = scores.sort(dim=1, descending=True, stable=True)
+    assert columns.tolist() == order[:, :k].tolist()
+    assert values.tolist() == expected[:, :k].tolist()
+    turned, _ = best_columns(scores.T.contiguous().T, k)
+    assert turned.equal(columns), "whatever the order in memory"
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_tie_beyond_the_last_place_goes_to_the_lower_column(dtype: torch.dtype) -> None:
     """2 is the best; of the three that score 1 the first stands second, whichever a partial search would find."""

@@ -211,6 +211,15 @@ def test_the_protocol_of_all_tells_masks_apart() -> None:
     assert found["taken"]["lists"] != found["train"]["lists"]
 
 
+def test_the_protocol_of_lists_tells_other_relevant_items_apart() -> None:
+    rows = attach(SPLITS, SPLITS.test, n=5, known=SPLITS.known_all)
+    found = []
+    for more in (0, 1):
+        sets = Ragged.of([[target, (target + 1 + more) % len(SPLITS.items)] for target in rows.target.tolist()])
+        found.append(protocol(SPLITS, replace(rows, relevant=sets), split="test", negatives="uniform", seed=0))
+    assert found[0]["lists"] != found[1]["lists"]
+
+
 def test_a_protocol_in_words_says_what_is_ranked_and_how_it_was_made() -> None:
     lists, all_ = described(), {"n": "all", "negatives": "mask train"}
     assert in_words(lists) == "10 candidates each (uniform)"

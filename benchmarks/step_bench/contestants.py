@@ -110,6 +110,8 @@ class Contestant:
         form: what to do.
         shape: of the models.
         cached: reference scores by users; read where the form has no live second model.
+        dtype: of the frozen weights; in bfloat16 scores are computed under autocast, as trainers do.
+        make: gives a model by the seed of its adapters; else random ones are made.
     """
 
     def __init__(
@@ -119,12 +121,14 @@ class Contestant:
         cached: Callable[[Encoded], Tensor],
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
+        make: Callable[[int], Any] | None = None,
     ) -> None:
-        self.form, self._cached, self._device = form, cached, torch.device(device)
+        make = make or (lambda seed: random_model(shape, BASE, seed, device, dtype))
+        self.form, self._cached, self._device, self._dtype = form, cached, torch.device(device), dtype
         self._objective = Objective(form.selection)
         self.loss = float("nan")
-        self.model = random_model(shape, BASE, POLICY, device, dtype)
-        self._reference = random_model(shape, BASE, REFERENCE, device, dtype).eval() if form.live else None
+        self.model = make(POLICY)
+        self._reference = make(REFERENCE).eval() if form.live else None
         if form.checkpointing:
             enable_checkpointing(causal_lm(self.model), reentrant=form.layout == "rows")
             if form.layout == "rows":
@@ -139,10 +143,15 @@ class Contestant:
 
     def _scorer(self, model: Any) -> Callable[[Encoded], Tensor]:
         if self.form.layout == "rows":
-            return lambda users: concatenated_logps(model, users, self.form.logits, self._device)
+            return lambda users: self._mixed(lambda: concatenated_logps(model, users, self.form.logits, self._device))
         engine = engine_of(self.form, model)
         scorer = CandidateScorer(model, engine)
-        return lambda users: scorer(engine.layout(users, self._device))
+        return lambda users: self._mixed(lambda: scorer(engine.layout(users, self._device)))
+
+    def _mixed(self, score: Callable[[], Tensor]) -> Tensor:
+        half = self._dtype == torch.bfloat16
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+            return score()
 
     def step(self, users: Encoded) -> None:
         """Leaves the gradient in the model and the loss in ``loss``."""

@@ -57,4 +57,25 @@ def polo_audits() -> Sequence[Component]:
             build="polo_audits.popularity:Popularity",
             summary="what the most popular candidate and counting (markov) reach without any model",
         ),
+        Component(
+            name="duplicate_prompts",
+            build="polo_audits.prompts:Prompts",
+            summary="prompts with answers of their own: which of the evaluated ones stand in the training split?",
+        ),
+        Component(
+            name="contamination",
+            build="polo_audits.prompts:Contamination",
+            summary="answers of their own: evaluated rows that share a passage of 13 words with a few training rows",
+            source="passages of 13 words: GPT-3, arXiv 2005.14165, appendix C",
+        ),
+        Component(
+            name="longer_chosen",
+            build="polo_audits.answers:Lengths",
+            summary="answers of their own: is the chosen one longer, and how far does length alone predict?",
+        ),
+        Component(
+            name="truncation",
+            build="polo_audits.answers:Truncation",
+            summary="answers of their own: rows that are left out or cut for their length, answers without an end",
+        ),
     ]

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
-from polo import PAD, Audited, Context, Finding, Known, Rows
+from polo import PAD, Audited, Context, Finding, IntArray, Known, Rows
 from polo_audits.figures import percent
 
 BoolArray = npt.NDArray[np.bool_]
 
 
 class Leakage:
-    """Share of held-out rows whose answer is given away, or that are there twice.
+    """Share of held-out rows of which an answer is given away, or there twice.
 
     A row counts if a training row has the same shown history and target; if the same user took the target within the
     training split; if the target is in the row's own shown history; or if the split holds the row (user, history,
-    target) a second time. Users may be in several splits (leave-last-out has all of them in each): that alone is no
-    leakage, and is only told.
+    target) a second time. Where several items of a row are relevant, each of them is looked at as its target. Users may
+    be in several splits (leave-last-out has all of them in each): that alone is no leakage, and is only told.
     """
+
+    needs = frozenset({"items"})
 
     def __init__(self, options: None, context: Context) -> None: ...
 
@@ -34,13 +38,15 @@ class Leakage:
         count = sum(len(rows) for rows in held.values())
         window = user = inside = twice = bad = 0
         training_rows, all_held = _windows(splits.train), list(held.values())
-        for rows in all_held:
-            faults = (
+        for held_out in all_held:
+            rows, owner = answers(held_out)
+            found = (
                 np.isin(_windows(rows), training_rows),
                 took.has(rows.user, rows.target[:, None])[:, 0],
                 in_history(rows),
                 repeated(rows),
             )
+            faults = [np.bincount(owner, fault, len(held_out)) > 0 for fault in found]
             window, user, inside, twice = (
                 total + int(fault.sum()) for total, fault in zip((window, user, inside, twice), faults, strict=True)
             )
@@ -64,6 +70,14 @@ class Leakage:
             f"{meaning}.",
             "split by time or by user before cutting windows, and drop repeated rows",
         )
+
+
+def answers(rows: Rows) -> tuple[Rows, IntArray]:
+    """A row for each relevant item, which is its target, and which of the given rows each is of."""
+    if rows.relevant is None:
+        return rows, np.arange(len(rows))
+    owner = np.repeat(np.arange(len(rows)), rows.relevant.lengths)
+    return replace(rows[owner], target=rows.relevant.items, relevant=None), owner
 
 
 def in_history(rows: Rows) -> BoolArray:

@@ -29,7 +29,7 @@ class FalseNegatives:
     avoiding a user's held-out items there would give them away.
     """
 
-    needs = frozenset({"lists"})
+    needs = frozenset({"items", "lists"})
 
     def __init__(self, options: None, context: Context) -> None: ...
 
@@ -60,7 +60,7 @@ class FalseNegatives:
 class Candidates:
     """Whether each list holds the target once, no item twice, as many as declared, and the target at any place."""
 
-    needs = frozenset({"lists"})
+    needs = frozenset({"items", "lists"})
 
     def __init__(self, options: None, context: Context) -> None: ...
 

@@ -43,9 +43,15 @@ class Order:
     explained = (share - shuffled) / (1 - shuffled).
     """
 
+    needs = frozenset({"items"})
+
     def __init__(self, options: None, context: Context) -> None: ...
 
     def check(self, audited: Audited) -> Finding:
+        if not audited.splits.train.history.shape[1]:
+            return Finding(
+                None, "ok", "The rows show no history: what a user took is a set, and its order means nothing."
+            )
         n_items, sequences = len(audited.splits.items), _head(audited.splits.sequences)
         before, after = neighbours(sequences, sequences.items)
         if not len(before):
@@ -80,6 +86,8 @@ class Order:
 
 class Ties:
     """Share of neighbouring events of a user with the same timestamp: their order is the file's. Warns at most."""
+
+    needs = frozenset({"items"})
 
     def __init__(self, options: None, context: Context) -> None: ...
 

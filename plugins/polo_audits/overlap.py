@@ -27,7 +27,7 @@ _FAIL: Final = 0.1
 class Overlap:
     """HR@1 of the attack on the recipe's lists, against guessing and popularity."""
 
-    needs = frozenset({"lists"})
+    needs = frozenset({"items", "lists"})
 
     def __init__(self, options: None, context: Context) -> None: ...
 
@@ -37,6 +37,8 @@ class Overlap:
 
 class OverlapFile:
     """The same on the lists that came with the file, whether the recipe uses them or not."""
+
+    needs = frozenset({"items"})
 
     def __init__(self, options: None, context: Context) -> None: ...
 

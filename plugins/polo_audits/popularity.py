@@ -15,7 +15,7 @@ _COUNTING: Final = 0.58
 class Popularity:
     """HR@1 of the baselines ``popularity`` and ``markov`` on the recipe's lists; warns at most."""
 
-    needs = frozenset({"lists"})
+    needs = frozenset({"items", "lists"})
 
     def __init__(self, options: None, context: Context) -> None:
         self._build = context.build
@@ -24,15 +24,16 @@ class Popularity:
         rows = sample(evaluated(audited))
         assert rows.candidates is not None
         found = {}
-        for name in ("popularity", "markov"):
+        ordered = rows.history.shape[1] > 0  # counting what follows what needs rows that show what came before
+        for name in ("popularity", "markov") if ordered else ("popularity",):
             baseline = self._build(Choice("baseline", name))
             baseline.fit(audited.splits)
             found[name] = float(hits(rows, baseline.score(rows, rows.candidates)).mean())
         best = max(found.values())
+        counting = f" and counting what follows what (markov) finds it in {percent(found['markov'])}" if ordered else ""
         meaning = (
-            f"Without a model, the most popular candidate is the target in {percent(found['popularity'])} of the rows "
-            f"and counting what follows what (markov) finds it in {percent(found['markov'])}; guessing "
-            f"{percent(1 / rows.candidates.shape[1])}"
+            f"Without a model, the most popular candidate is the target in {percent(found['popularity'])} of the rows"
+            f"{counting}; guessing {percent(1 / rows.candidates.shape[1])}"
         )
         if best < _COUNTING:
             return Finding(best, "ok", f"{meaning}.")

@@ -24,6 +24,8 @@ _LOST: Final = re.compile("[\ufffd\x00-\x08\x0b-\x1f\x7f]")
 class Text:
     """Titles that are empty, broken, shared by two items, or held by another title of the same list."""
 
+    needs = frozenset({"items"})
+
     def __init__(self, options: None, context: Context) -> None: ...
 
     def check(self, audited: Audited) -> Finding:

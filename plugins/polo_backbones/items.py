@@ -97,9 +97,9 @@ def _digest(vectors: Tensor) -> str:
 
 
 class Encoded(nn.Module):
-    """Vectors of items: ``f(V_i + o_i)``, V the encoder's (trained, frozen, or ``A V + b`` with learnt A and b), o a
-    learnt vector of the item's own if the options ask for one, f the encoder's transform for every forward if it has
-    one.
+    """Vectors of items: ``f(V_i + o_i)``, V the encoder's (trained, frozen, or ``A V + b`` with learnt A, orthonormal
+    at the start, and b), o a learnt vector of the item's own if the options ask for one, f the encoder's transform for
+    every forward if it has one.
 
     The encoder's vectors are multiplied by one number, so that their root mean square is ``init``, as that of learnt
     vectors is at the start; neither directions nor ratios of lengths change. ``scale: given`` leaves them.
@@ -131,7 +131,7 @@ class Encoded(nn.Module):
             self.vectors = nn.Parameter(vectors)
         else:  # kept with the run, not with every checkpoint
             self.register_buffer("vectors", vectors, persistent=False)
-        self.adapter = linear(wide, options.dim, generator) if of.as_ == "adapter" else None
+        self.adapter = turned(wide, options.dim, generator) if of.as_ == "adapter" else None
         self.own = own if of.ids else None
         self._always = given.encoder if isinstance(given.encoder, InForward) else None
 
@@ -155,11 +155,20 @@ class Encoded(nn.Module):
         return vectors if self._always is None else self._always.forward(vectors)
 
 
-def linear(inside: int, outside: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer, Glorot's uniform distribution and zero bias."""
+def turned(inside: int, outside: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer with a random orthonormal matrix and zero bias, which keeps lengths: on the mean over directions
+    where it has fewer numbers outside, else each. Vectors lie behind it as they lay before, whereas a square matrix of
+    independent numbers is nearly singular and would spoil any condition number.
+
+    Example:
+        >>> layer = turned(3, 3, torch.Generator().manual_seed(0))
+        >>> torch.allclose(layer.weight @ layer.weight.T, torch.eye(3), atol=1e-6)
+        True
+    """
     layer = nn.Linear(inside, outside, device="meta").to_empty(device="cpu")
-    bound = math.sqrt(6 / (inside + outside))
+    tall = torch.randn(max(inside, outside), min(inside, outside), generator=generator)
+    basis = torch.linalg.qr(tall)[0] * math.sqrt(max(1.0, inside / outside))
     with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.weight.copy_(basis if outside >= inside else basis.T)
         layer.bias.zero_()
     return layer

@@ -10,10 +10,19 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from polo import Context, Splits
-from polo_backbones.items import linear
 from polo_backbones.options import SASRecOptions
 from polo_backbones.sequential import SequenceNet, SequencePolicy
 from polo_backbones.vectors import VectorNet
+
+
+def linear(inside: int, outside: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer, Glorot's uniform distribution and zero bias."""
+    layer = nn.Linear(inside, outside, device="meta").to_empty(device="cpu")
+    bound = math.sqrt(6 / (inside + outside))
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.zero_()
+    return layer
 
 
 class Block(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from polo import Context, InputError, IntArray, Rows, Splits
+from polo import Context, IntArray, Rows, Splits
 from polo_backbones.options import SequenceOptions
 from polo_backbones.sequences import Windows, left_aligned, pack
 from polo_backbones.vectors import VectorNet, VectorPolicy, splits_of, table
@@ -49,13 +49,11 @@ class SequenceNet(VectorNet):
 class SequencePolicy(VectorPolicy):
     """A policy that reads of a row the shown history alone, so that it can serve users whom it never saw."""
 
+    needs = frozenset({"history"})
     options: SequenceOptions
 
     def __init__(self, name: str, options: SequenceOptions, context: Context) -> None:
         window = splits_of(name, context).train.history.shape[1]
-        if not window:
-            raise InputError(f"{name} reads the shown history, and the rows show none", where="policy",
-                             fix="raise data.history, or take a policy that reads the user")  # fmt: skip
         super().__init__(name, options, context)
         self._windows = Windows(self.splits.train, min(options.stride or max(1, window // 2), window))
 

@@ -16,6 +16,11 @@ def polo_baselines() -> Sequence[Component]:
     return [
         Component(name="random", build="polo_baselines.simple:Random", summary="scores drawn by row"),
         Component(
+            name="length",
+            build="polo_baselines.simple:Length",
+            summary="the longer answer is the better one; for rows with texts of their own",
+        ),
+        Component(
             name="popularity",
             build="polo_baselines.simple:Popularity",
             summary="how often an item occurs in the training sequences",

@@ -1,6 +1,7 @@
 """Baselines that count which items go together: item-kNN and a windowed Markov chain.
 
-Both sum an item-to-item table over the shown history; they differ in the table.
+Both sum an item-to-item table over the shown history; they differ in the table, and in that item-kNN can do without an
+order: rows that can show nothing (a history of width 0) are known by their users' training items.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ import numpy as np
 from scipy import sparse
 
 from polo import Context, FloatArray, IntArray, Rows, Sequences, Splits
-from polo_baselines.profiles import ENTRIES, of_histories, of_users
+from polo_baselines.profiles import ENTRIES, Profiles, of_histories, of_users
 
 #: how far apart two items of a training pair may stand
 WINDOW: Final = 10
 
 
-def sum_over_history(table: sparse.csr_array, rows: Rows, candidates: IntArray) -> FloatArray:
+def sum_over_history(
+    table: sparse.csr_array, rows: Rows, candidates: IntArray, profiles: Profiles | None = None
+) -> FloatArray:
     """score(row, c) = sum over h in the shown history of ``table[h, c]``.
 
     Args:
         table: ``[n_items, n_items]``.
+        profiles: what is summed over instead, for rows with a history of width 0.
         rows: N rows.
         candidates: int64 ``[N, n]``.
 
@@ -32,7 +36,11 @@ def sum_over_history(table: sparse.csr_array, rows: Rows, candidates: IntArray) 
     step = max(1, ENTRIES // table.shape[1])
     for start in range(0, len(candidates), step):
         here = slice(start, start + step)
-        sums = (of_histories(rows[here], table.shape[0]) @ table).toarray()
+        if profiles is None or rows.history.shape[1]:
+            taken = of_histories(rows[here], table.shape[0])
+        else:
+            taken = profiles.of(rows[here])
+        sums = (taken @ table).toarray()
         out[here] = np.take_along_axis(sums, candidates[here], axis=1)
     return out
 
@@ -63,18 +71,24 @@ def markov_table(sequences: Sequences, n_items: int, window: int = WINDOW) -> sp
 class ItemKNN:
     """score(c) = sum over the shown history of cos(h, c), all neighbours counted."""
 
+    needs = frozenset({"items"})
+
     def __init__(self, options: None, context: Context) -> None:
         self._table = sparse.csr_array((0, 0))
+        self._profiles: Profiles | None = None
 
     def fit(self, splits: Splits) -> None:
         self._table = cosine_table(splits.sequences, len(splits.items))
+        self._profiles = Profiles("history", splits.sequences, len(splits.items))
 
     def score(self, rows: Rows, candidates: IntArray) -> FloatArray:
-        return sum_over_history(self._table, rows, candidates)
+        return sum_over_history(self._table, rows, candidates, self._profiles)
 
 
 class Markov:
     """score(c) = sum over the shown history of count[h -> c]; a training pair d <= 10 steps apart adds 1/d."""
+
+    needs = frozenset({"items", "history"})
 
     def __init__(self, options: None, context: Context) -> None:
         self._table = sparse.csr_array((0, 0))

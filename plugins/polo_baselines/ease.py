@@ -44,6 +44,8 @@ def ease_table(has: sparse.csr_array, ridge: float) -> FloatArray:
 class Ease:
     """score(c) = sum over the row's items of ``B[h, c]``, see :func:`ease_table`."""
 
+    needs = frozenset({"items"})
+
     def __init__(self, options: EaseOptions, context: Context) -> None:
         self._options, self._table = options, np.empty((0, 0))
         self._profiles = Profiles(options.looks_at, Sequences.of([], []), 0)

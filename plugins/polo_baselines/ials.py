@@ -54,6 +54,8 @@ class Ials:
     vector is solved for when it is scored, so users who come later are no exception.
     """
 
+    needs = frozenset({"items"})
+
     def __init__(self, options: IalsOptions, context: Context) -> None:
         self._options, self._seed, self._items = options, context.seed, np.empty((0, options.width))
         self._profiles = Profiles(options.looks_at, Sequences.of([], []), 0)

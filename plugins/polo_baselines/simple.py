@@ -1,4 +1,4 @@
-"""Baselines that do not look at the history: chance and popularity."""
+"""Baselines that do not look at the history or prompt: chance, length and popularity."""
 
 from __future__ import annotations
 
@@ -20,6 +20,25 @@ class Random:
         return self._rng.uniform(rows.id, candidates.shape[1])
 
 
+class Length:
+    """score(a) = how many characters answer a has: what preferring the longer answer gives.
+
+    For data whose answers belong to their rows; titles of a catalogue are not preferred for their length.
+    """
+
+    def __init__(self, options: None, context: Context) -> None:
+        self._length: FloatArray = np.empty(0)
+
+    def applies(self, splits: Splits) -> bool:
+        return splits.own is not None
+
+    def fit(self, splits: Splits) -> None:
+        self._length = np.array([len(title) for title in splits.items.titles], dtype=np.float64)
+
+    def score(self, rows: Rows, candidates: IntArray) -> FloatArray:
+        return self._length[candidates]
+
+
 class Popularity:
     """score(c) = how often c occurs in the training sequences.
 
@@ -32,6 +51,8 @@ class Popularity:
         >>> popularity.score(range(1), np.array([[0, 1, 2]])).tolist()
         [[1.0, 0.0, 2.0]]
     """
+
+    needs = frozenset({"items"})
 
     def __init__(self, options: None, context: Context) -> None:
         self._counts: FloatArray = np.empty(0)

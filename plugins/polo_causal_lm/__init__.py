@@ -15,8 +15,8 @@ def polo_policies() -> Sequence[Component]:
             name="causal_lm",
             build="polo_causal_lm.policy:CausalLM",
             options="polo_causal_lm.options:CausalLMOptions",
-            summary="causal language model with LoRA adapters; scores titles after a prompt, sharing the prompt",
-            source="LoRA, arXiv 2106.09685; prefix sharing, arXiv 2410.20305",
+            summary="causal language model, trained by LoRA or whole; scores titles after a prompt, sharing the prompt",
+            source="LoRA, arXiv 2106.09685; prefix sharing, arXiv 2410.20305; QLoRA, arXiv 2305.14314",
             tags=("text", "logprob"),
         )
     ]
@@ -39,4 +39,18 @@ def polo_bases() -> Sequence[Component]:
             summary="a small Llama and its tokenizer, trained from scratch on the training sequences; cached",
             source="Llama, arXiv 2302.13971; byte-level BPE",
         ),
+    ]
+
+
+@hookimpl
+def polo_optimisers() -> Sequence[Component]:
+    """An optimiser for large models."""
+    return [
+        Component(
+            name="adamw_8bit",
+            build="polo_causal_lm.optimisers:AdamW8",
+            options="polo_causal_lm.options:AdamW8Options",
+            summary="AdamW whose running means take 8 bits a number; needs bitsandbytes (extra quant)",
+            source="8-bit optimizers, arXiv 2110.02861",
+        )
     ]

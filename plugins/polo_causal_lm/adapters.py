@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,11 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: P
     tokenizer.save_pretrained(str(folder))
     # peft adds an empty model card, which says nothing true about this model.
     (folder / "README.md").unlink(missing_ok=True)
+    write_base(folder, base_hash)
+
+
+def write_base(folder: Path, base_hash: str) -> None:
+    """Says beside weights on which bytes they stand; :func:`check_base` reads it."""
     (folder / BASE).write_text(json.dumps({"sha256": base_hash}) + "\n", encoding="utf-8")
 
 
@@ -51,7 +56,7 @@ def load_adapter(model: PeftModel, folder: Path, base_hash: str) -> None:
         state = load_file(str(path))
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} cannot be read: {error}", where=str(folder), fix="use another checkpoint") from error
-    _check_base(folder, base_hash)
+    check_base(folder, base_hash)
     _check_config(model, folder)
     mine = get_peft_model_state_dict(model, save_embedding_layers=False)
     odd = sorted(set(state) ^ set(mine)) or [k for k in mine if state[k].shape != mine[k].shape]
@@ -64,7 +69,12 @@ def load_adapter(model: PeftModel, folder: Path, base_hash: str) -> None:
     set_peft_model_state_dict(model, state)
 
 
-def _check_base(folder: Path, now: str) -> None:
+def check_base(folder: Path, now: str) -> None:
+    """Weights of another program do not tell on which bytes they stand, and are taken.
+
+    Raises:
+        InputError: they were trained on another base than that with the sha256 ``now``.
+    """
     path = folder / BASE
     if not path.is_file():
         return
@@ -76,7 +86,7 @@ def _check_base(folder: Path, now: str) -> None:
         ) from error
     if began != now:
         raise InputError(
-            f"these adapters were trained on another base model: sha256 {began} then, {now} now",
+            f"these weights were trained on another base model: sha256 {began} then, {now} now",
             where=str(folder),
             fix="give the base that they stand on: policy.base=FOLDER (a made one is in the folder `base` of its run)",
         )
@@ -89,7 +99,13 @@ def _check_config(model: PeftModel, folder: Path) -> None:
     mine: Any = model.peft_config["default"]
     try:
         theirs = json.loads(path.read_text(encoding="utf-8"))
-        scales = (theirs["lora_alpha"] / theirs["r"], mine.lora_alpha / mine.r)
+        scales = [
+            alpha / (math.sqrt(r) if rooted else r)
+            for alpha, r, rooted in (
+                (theirs["lora_alpha"], theirs["r"], theirs.get("use_rslora", False)),
+                (mine.lora_alpha, mine.r, mine.use_rslora),
+            )
+        ]
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise InputError(f"{path} is no adapter config", where=str(folder), fix="use another checkpoint") from error
     if scales[0] != scales[1]:
@@ -98,11 +114,3 @@ def _check_config(model: PeftModel, folder: Path) -> None:
             where=str(folder),
             fix="use the `lora` options that it was trained with",
         )
-
-
-def export_merged(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Base and adapters as one model: ``W + (alpha / r) B A``. Works on a copy."""
-    with quiet():
-        merged = copy.deepcopy(model).merge_and_unload(safe_merge=True)
-        merged.save_pretrained(str(folder))
-    tokenizer.save_pretrained(str(folder))

@@ -14,8 +14,8 @@ from polo_causal_lm.loading import check_folder
 from polo_causal_lm.options import HubOptions
 from polo_causal_lm.template import Template
 
-#: what is fetched from the hub: no pickles, no code
-_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+#: what is fetched from the hub: no pickles, and no code unless it is trusted
+_FILES, _CODE = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"), ("*.py",)
 
 #: what the hub's client raises for an id that is not there, not allowed, or not to be reached
 _NO_ANSWER = (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError)
@@ -35,6 +35,11 @@ class Hub:
     def __init__(self, options: HubOptions, context: Context) -> None:
         self.options, self.context = options, context
         self._folder: Path | None = None
+        self._wanted = list(_FILES)
+
+    def trust(self) -> None:
+        """Code that comes with the model is fetched too."""
+        self._wanted = [*_FILES, *_CODE]
 
     def path(self) -> Path:
         if self._folder is None:
@@ -93,12 +98,12 @@ class Hub:
     def _fetch(self, *, local_only: bool = False) -> Path:
         name, revision = self.options.id, self.options.revision
         return Path(
-            snapshot_download(name, revision=revision, allow_patterns=list(_FILES), local_files_only=local_only)
+            snapshot_download(name, revision=revision, allow_patterns=self._wanted, local_files_only=local_only)
         )
 
     def _missing(self) -> list[DryRunFileInfo]:
         name, revision = self.options.id, self.options.revision
-        files = snapshot_download(name, revision=revision, allow_patterns=list(_FILES), dry_run=True)
+        files = snapshot_download(name, revision=revision, allow_patterns=self._wanted, dry_run=True)
         return [file for file in files if file.will_download]
 
     def _find(self) -> Path:

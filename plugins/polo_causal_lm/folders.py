@@ -10,8 +10,8 @@ from pathlib import Path
 
 from polo import PoloError, whole_file, whole_folder
 
-#: endings of what makes a model: config, weights, tokenizer
-_ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja")
+#: endings of what makes a model: config, weights, tokenizer, and code of its own
+_ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja", ".py")
 
 
 def _files(folder: Path) -> list[Path]:

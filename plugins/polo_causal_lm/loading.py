@@ -1,24 +1,29 @@
-"""From a folder or hub id to a frozen model with trainable adapters. Knows transformers and peft; knows no data.
+"""From a folder to a model, and to one with trainable adapters. Knows transformers and peft; knows no data.
 
-Code that comes with a model is never run, nor asked about, nor fetched; weights are read as safetensors.
+Code that comes with a model is not run, nor asked about, nor fetched, unless the caller trusts it; weights are read as
+safetensors.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from polo import InputError
-from polo_causal_lm.options import LoraOptions
+from polo_causal_lm.options import CausalLMOptions, LoraOptions
+from polo_causal_lm.quantised import Kind, how_to_load, settle
 from polo_causal_lm.quiet import quiet
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _WHERE = "policy.base"
+_TRUST = "read that code; if you trust whoever wrote it, say policy.trust_remote_code=true; or use another base"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 def check_folder(folder: Path) -> None:
@@ -46,32 +51,89 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+def own_code(folder: Path) -> list[str]:
+    """What of a base is made by code that comes with it: ``model``, ``tokenizer``; nothing for most."""
+    config, tokenizer = (_json(folder / name) for name in ("config.json", "tokenizer_config.json"))
+    return [name for name, said in (("model", config), ("tokenizer", tokenizer)) if said.get("auto_map")]
+
+
+def check_code(folder: Path, *, trusted: bool) -> list[str]:
+    """What runs code of its own, if that is trusted; a base that cannot do without is refused if it is not.
+
+    Raises:
+        InputError: transformers has no such model, or no such tokenizer, and the code beside it is not trusted.
+    """
+    named = own_code(folder)
+    if trusted:
+        return named
+    known = {"model": _json(folder / "config.json").get("model_type") in CONFIG_MAPPING, "tokenizer": True}
+    needed = [name for name in named if not known[name]]
+    if needed:
+        raise InputError(
+            f"the {' and '.join(needed)} of {str(folder)!r} is code that comes with it, which is not run",
+            where=_WHERE,
+            fix=_TRUST,
+        )
+    return []
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # whoever loads it says so
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def dtype_of(options: CausalLMOptions, device: str) -> torch.dtype:
+    """The type of the base's weights. Steps of what is trained are lost in the rounding of bfloat16, so ``auto`` takes
+    that for frozen weights only.
+    """
+    if options.dtype != "auto":
+        return _DTYPES[options.dtype]
+    return torch.bfloat16 if options.lora != "none" and device.startswith("cuda") else torch.float32
+
+
+def load_tokenizer(path: str, *, trusted: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id; padding falls back on the end token."""
     tokenizer: PreTrainedTokenizerBase = _read(
-        path, lambda: AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
+        path, lambda: AutoTokenizer.from_pretrained(path, trust_remote_code=trusted)
     )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_model(path: str, dtype: torch.dtype, revision: str | None = None) -> Any:
+def load_model(
+    path: str, dtype: torch.dtype, *, trusted: bool = False, quantise: Kind | None = None, device: str = "cpu"
+) -> Any:
     """The causal LM of a folder or hub id, in ``dtype``, in evaluation mode.
 
     ``sdpa`` attention unless the model soft-caps its attention logits, which ``sdpa`` cannot do.
+
+    Args:
+        path: folder or id.
+        dtype: of its weights.
+        trusted: code that comes with the model may run.
+        quantise: hold the layers' matrices in fewer bits.
+        device: where quantised weights are made; others stay in main memory.
     """
-    config = _read(path, lambda: AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False))
+    config = _read(path, lambda: AutoConfig.from_pretrained(path, trust_remote_code=trusted))
     _no_kernels(path, config)
     text = config.get_text_config()
     capped = getattr(text, "attn_logit_softcapping", None) is not None
-    attention = {"attn_implementation": "eager"} if capped else {}
-    return _read(
+    extra: dict[str, Any] = {"attn_implementation": "eager"} if capped else {}
+    if quantise is not None:
+        extra |= {"quantization_config": how_to_load(quantise, dtype), "device_map": {"": device}}
+    lm = _read(
         path,
         lambda: AutoModelForCausalLM.from_pretrained(
-            path, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False, **attention
+            path, dtype=dtype, use_safetensors=True, trust_remote_code=trusted, **extra
         ),
     )
+    if quantise is not None:
+        settle(lm)
+    return lm
 
 
 def _no_kernels(path: str, config: Any) -> None:
@@ -100,10 +162,14 @@ def _read(path: str, load: Any) -> Any:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         local = Path(path).is_dir()
         fix = (
-            "check that the folder is a complete model in Hugging Face form"
-            if local
-            else "check the id and the network (with HF_HUB_OFFLINE=1 only cached models load; some need a login), "
-            "or give a local folder"
+            _TRUST
+            if "trust_remote_code" in str(error)
+            else (
+                "check that the folder is a complete model in Hugging Face form"
+                if local
+                else "check the id and the network (with HF_HUB_OFFLINE=1 only cached models load; some need a login), "
+                "or give a local folder"
+            )
         )
         raise InputError(f"cannot load {path!r}: {first}", where=_WHERE, fix=fix) from error
 
@@ -126,6 +192,9 @@ def add_lora(model: Any, options: LoraOptions) -> PeftModel:
         r=options.r,
         lora_alpha=options.alpha,  # type: ignore[arg-type] # peft says int, and divides by r whatever number it is
         lora_dropout=options.dropout,
+        use_rslora=options.rslora,
+        use_dora=options.dora,
+        modules_to_save=_whole_modules(model, options.modules_to_save),
         target_modules=targets,
         task_type="CAUSAL_LM",
     )
@@ -140,3 +209,17 @@ def add_lora(model: Any, options: LoraOptions) -> PeftModel:
             where="policy.lora.dropout" if dropout else "policy.lora.targets",
             fix="use `lora: {dropout: 0}`" if dropout else f"use `all-linear`, or some of: {', '.join(sorted(names))}",
         ) from error
+
+
+def _whole_modules(model: Any, wished: tuple[str, ...]) -> list[str] | None:
+    """The names as peft takes them; it passes over those that match nothing."""
+    names = [name for name, _ in model.named_modules() if name]
+    lost = [one for one in wished if not any(name == one or name.endswith(f".{one}") for name in names)]
+    if lost:
+        ends = sorted({name.rsplit(".", 1)[-1] for name in names})
+        raise InputError(
+            f"LoRA modules_to_save name nothing in the base: {', '.join(lost)}",
+            where="policy.lora.modules_to_save",
+            fix=f"use some of: {', '.join(end for end in ends if not end.isdigit())}",
+        )
+    return list(wished) or None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from polo import InputError, IntArray, ItemTable, Rows
+from polo import BoolArray, InputError, IntArray, ItemTable, Rows, Said
 from polo_causal_lm.template import Template
 
 
@@ -34,6 +34,17 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    def keys(self) -> list[bytes]:
+        """``[B]`` 16-byte keys of all ids of each row."""
+        keys = []
+        for prompt, titles in zip(self.prompts, self.titles, strict=True):
+            digest = hashlib.blake2b(prompt.tobytes(), digest_size=16)
+            for title in titles:
+                # Token ids are never negative: a separator that cannot be one.
+                digest.update(b"\xff" * 8 + title.tobytes())
+            keys.append(digest.digest())
+        return keys
+
 
 class Texts:
     """Token ids of prompts and titles.
@@ -46,6 +57,9 @@ class Texts:
     Raises:
         InputError: if the tokenizer has no end token, or a title has no token.
     """
+
+    #: what makes rows shorter, in words
+    shorter = "shorten data.history"
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, items: ItemTable, template: Template) -> None:
         if tokenizer.eos_token_id is None:
@@ -75,6 +89,23 @@ class Texts:
                 trimmed = ids[:-1] if ids and ids[-1] == self.end else ids
                 self._prompts[keys[i]] = np.array(trimmed, dtype=np.int64)
         return [self._prompts[key] for key in keys]
+
+    def spelled(self, rows: Rows, items: IntArray) -> list[tuple[Said, list[Said]]]:
+        """Each row's prompt, and what each of ``items [B, n]`` adds to it."""
+        words = [self.template.title(title) for title in self.items.titles]
+        return [(self._prompt(rows, i), [words[item] for item in line]) for i, line in enumerate(items.tolist())]
+
+    def longest(self, rows: Rows) -> IntArray:
+        """``[B]`` tokens of the longest title that a row may be asked for: that of the catalogue."""
+        return np.full(len(rows), self.title_lengths.max(), np.int64)
+
+    def mean_length(self, rows: Rows) -> float:
+        """Mean tokens of the titles that rows may be asked for."""
+        return float(self.title_lengths.mean())
+
+    def shortened(self, rows: Rows) -> BoolArray:
+        """``[B]`` whether a row's prompt was cut: none is."""
+        return np.zeros(len(rows), np.bool_)
 
     def words(self, items: IntArray) -> list[str]:
         """What the ids of each of ``items [n]`` spell after a prompt, the end token left out."""

@@ -42,10 +42,28 @@ def polo_data_sources() -> Sequence[Component]:
             summary="whole sequences of users, or training events and held-out sets, with an item table and texts",
         ),
         Component(
+            name="cf",
+            build="polo_datasets.cf:Cf",
+            options="polo_datasets.cf_options:CfOptions",
+            summary="sets of items without time or titles, from text files `user item item ...` as LightGCN's",
+        ),
+        Component(
+            name="recbole",
+            build="polo_datasets.recbole:RecBole",
+            options="polo_datasets.recbole_options:RecBoleOptions",
+            summary="tables in RecBole's form: NAME.inter and NAME.item",
+        ),
+        Component(
             name="rows",
             build="polo_datasets.rows:RowsSource",
             options="polo_datasets.options:RowsOptions",
             summary="your own JSON, JSONL, CSV or Parquet: rows with candidate lists, or interactions",
+        ),
+        Component(
+            name="preferences",
+            build="polo_datasets.preferences.source:Preferences",
+            options="polo_datasets.preferences.options:PreferencesOptions",
+            summary="prompts with chosen and rejected answers of their own, in TRL's forms; no catalogue",
         ),
     ]
 

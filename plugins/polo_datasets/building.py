@@ -183,6 +183,8 @@ def _fingerprint(name: str, form: str, items: ItemTable, splits: Sequence[Rows],
     facts = {key: list(column) for key, column in items.facts.items()}
     digest.update(json.dumps([name, form, list(items.titles), list(items.ids), facts], sort_keys=True).encode())
     arrays = [array for rows in splits for array in (rows.user, rows.history, rows.target, rows.candidates)]
+    sets = [rows.relevant for rows in splits if rows.relevant is not None]
+    arrays += [array for relevant in sets for array in (relevant.items, relevant.offsets)]
     arrays += [divided.sequences.user, divided.sequences.items, divided.sequences.offsets, *divided.known_all]
     for array in arrays:
         if array is None:

@@ -133,7 +133,7 @@ def _rows(
         elif listed.count(target[r]) > 1:
             dropped["unclear"] += 1
         else:
-            items = items[-options.history :]
+            items = items[max(0, len(items) - options.history) :]
             keep.append(r)
             history.append([PAD] * (options.history - len(items)) + items)
             lists.append(listed)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
+from polo_datasets.split_options import SplitOptions
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
@@ -64,7 +66,7 @@ class ML100KOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowsOptions:
+class RowsOptions(SplitOptions):
     """Rows from files: .jsonl, .json (a list), .csv, .tsv or .parquet, each also as .gz."""
 
     #: ``lists``: each row holds a history, a candidate list and the true next title;
@@ -74,16 +76,13 @@ class RowsOptions:
     name: str = "rows"
     #: terms of use in one line
     licence: str = ""
-    #: shown history at most
-    history: Annotated[int, Ge(1)] = 10
-    #: rows with a shorter history are dropped
-    min_history: Annotated[int, Ge(1)] = 3
 
-    #: lists: file of the training split
+    #: file of the training split; of form interactions it takes, with the two below, the place of ``interactions``, and
+    #: ``split`` plays no part
     train: str | None = None
-    #: lists: file of the validation split
+    #: file of the validation split
     valid: str | None = None
-    #: lists: file of the test split
+    #: file of the test split
     test: str | None = None
     #: lists: column with the shown titles, oldest first: a list, or text joined by ``separator``
     history_column: str = "historyList"
@@ -94,7 +93,7 @@ class RowsOptions:
     #: joins titles in one text
     separator: str = "::"
 
-    #: interactions: the file of events
+    #: interactions: the file of all events
     interactions: str | None = None
     #: item table with a title for each item (form interactions)
     items: str | None = None
@@ -102,15 +101,11 @@ class RowsOptions:
     item_column: str = "item"
     #: interactions: column with a number to order events by; null keeps the order of the file
     time_column: str | None = "timestamp"
+    #: interactions: column with a number that ``min_rating`` is compared with
+    rating_column: str = "rating"
     #: item table: column with the item
     id_column: str = "item"
     #: item table: column with its title
     title_column: str = "title"
-    #: interactions: ``leave_last_out``: each user's last item is test, the one before it validation;
-    #: ``by_user``: users are drawn 8:1:1
-    split: Literal["leave_last_out", "by_user"] = "leave_last_out"
-    #: seed of the draw of users
-    seed: Annotated[int, Ge(0)] = 0
-
     #: column with the user. Lists without it: rows that continue one another are taken for one user
     user_column: str | None = None

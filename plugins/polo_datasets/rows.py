@@ -1,6 +1,6 @@
 """The generic source: rows with candidate lists, or interactions with an item table, from your own files.
 
-Knows columns and split rules. Reading is done by ``files``, splitting by ``building``.
+Knows columns. Reading is done by ``files``, splitting by ``interactions``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from polo import Context, InputError, ItemTable, Splits
-from polo_datasets.building import by_user, finish, first_occurrences, leave_last_out, sequences_of, tied_times
+from polo_datasets.events import TEST, TRAIN, VALID
 from polo_datasets.files import column, need_file, read_records
+from polo_datasets.interactions import Columns, split
 from polo_datasets.lists import read_lists
 from polo_datasets.options import RowsOptions
 
@@ -36,50 +37,74 @@ class RowsSource:
 
 def read_interactions(options: RowsOptions) -> Splits:
     """Events (user, item, time) and an item table -> splits."""
-    for name, value in (("interactions", options.interactions), ("items", options.items)):
-        if value is None:
-            raise InputError(
-                f"form interactions needs data.{name}", where="data", fix=f"set data.{name} to the path of a file"
-            )
-    events = need_file(Path(str(options.interactions)).expanduser(), "data.interactions")
-    table = need_file(Path(str(options.items)).expanduser(), "data.items")
+    if options.items is None:
+        raise InputError("form interactions needs data.items", where="data", fix="set data.items to the path of a file")
+    files = _files(options)
+    table = need_file(Path(options.items).expanduser(), "data.items")
     titles, repeated_titles = read_items(table, options)
     number = {key: i for i, key in enumerate(titles)}
     user_name = options.user_column or "user"
     users: dict[str, int] = {}
-    user, item, time = [], [], []
-    for line, record in read_records(events):
-        key = str(column(record, options.item_column, events, line, "item_column"))
-        if key not in number:
-            raise InputError(f"item {key!r} is not in {table}", where=f"{events}:{line}", fix="add it, with a title")
-        who = str(column(record, user_name, events, line, "user_column"))
-        user.append(users.setdefault(who, len(users)))
-        item.append(number[key])
-        time.append(_time(record, options, events, line))
+    user, item, time, rating, part = [], [], [], [], []
+    for which, events in files.items():
+        for line, record in read_records(events):
+            key = str(column(record, options.item_column, events, line, "item_column"))
+            if key not in number:
+                raise InputError(
+                    f"item {key!r} is not in {table}", where=f"{events}:{line}", fix="add it, with a title"
+                )
+            who = str(column(record, user_name, events, line, "user_column"))
+            user.append(users.setdefault(who, len(users)))
+            item.append(number[key])
+            part.append(which)
+            if options.time_column is not None:
+                time.append(_number(record, options.time_column, "time_column", events, line))
+            if options.min_rating is not None:
+                rating.append(_number(record, options.rating_column, "rating_column", events, line))
+    where = str(files[TRAIN])
     if not user:
-        raise InputError("empty data set: no interactions", where=str(events), fix="give a file with events")
-    order = np.lexsort((np.arange(len(user)), np.array(time), np.array(user, np.int64)))
-    ordered_users, ordered_items = np.array(user, np.int64)[order], np.array(item, np.int64)[order]
-    first = first_occurrences(ordered_users, ordered_items)
-    sequences = sequences_of(ordered_users[first], ordered_items[first])
-    tied = None if options.time_column is None else tied_times(ordered_users[first], np.array(time)[order][first])
-    if options.split == "by_user":
-        divided = by_user(sequences, options.history, options.min_history, options.seed)
-    else:
-        divided = leave_last_out(sequences, options.history, options.min_history)
-    return finish(
-        divided,
-        name=options.name,
-        form=f"interactions, {options.split}",
-        items=ItemTable(list(titles.values()), list(titles)),
-        licence=options.licence,
-        notes={
-            "interactions dropped: repeated user and item": int((~first).sum()),
-            "items with the title of another item": repeated_titles,
-        },
-        where=str(events),
-        tied_times=tied,
+        raise InputError("empty data set: no interactions", where=where, fix="give a file with events")
+    columns = Columns(
+        np.array(user, np.int64),
+        np.array(item, np.int64),
+        np.array(time) if options.time_column is not None else None,
+        np.array(rating) if options.min_rating is not None else None,
+        np.array(part, np.int64) if len(files) > 1 else None,
     )
+    return split(
+        columns,
+        ItemTable(list(titles.values()), list(titles)),
+        options,
+        name=options.name,
+        form="interactions",
+        licence=options.licence,
+        notes={"items with the title of another item": repeated_titles},
+        where=where,
+    )
+
+
+def _files(options: RowsOptions) -> Mapping[int, Path]:
+    """The file of all events, as training; or one for each part."""
+    given = {"train": options.train, "valid": options.valid, "test": options.test}
+    if options.interactions is not None:
+        if any(given.values()):
+            raise InputError(
+                "events are in one file, or in three", where="data", fix="leave out data.interactions, or data.train, "
+                "data.valid and data.test",
+            )  # fmt: skip
+        return {TRAIN: need_file(Path(options.interactions).expanduser(), "data.interactions")}
+    if not any(given.values()):
+        raise InputError(
+            "form interactions needs data.interactions, or data.train, data.valid and data.test", where="data",
+            fix="set data.interactions to the path of a file",
+        )  # fmt: skip
+    missing = [name for name, value in given.items() if value is None]
+    if missing:
+        raise InputError(f"data.{missing[0]} is not given", where="data", fix="give all three parts")
+    return {
+        part: need_file(Path(str(value)).expanduser(), f"data.{name}")
+        for part, (name, value) in zip((TRAIN, VALID, TEST), given.items(), strict=True)
+    }
 
 
 def read_items(path: Path, options: RowsOptions) -> tuple[dict[str, str], int]:
@@ -101,18 +126,17 @@ def read_items(path: Path, options: RowsOptions) -> tuple[dict[str, str], int]:
     return titles, len(titles) - len(set(titles.values()))
 
 
-def _time(record: Mapping[str, Any], options: RowsOptions, path: Path, line: int) -> float:
-    if options.time_column is None:
-        return 0.0
-    value = column(record, options.time_column, path, line, "time_column")
+def _number(record: Mapping[str, Any], name: str, option: str, path: Path, line: int) -> float:
+    value = column(record, name, path, line, option)
     try:
-        time = float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        time = math.nan
-    if not math.isfinite(time):
+        number = math.nan
+    if not math.isfinite(number):
+        fix = "or set data.time_column to null to keep the order of the file" if option == "time_column" else ""
         raise InputError(
-            f"{options.time_column!r} is {value!r}, not a number to order by",
+            f"{name!r} is {value!r}, not a number to {'order' if fix else 'compare'} by",
             where=f"{path}:{line}",
-            fix="give seconds, or set data.time_column to null to keep the order of the file",
+            fix=", ".join(["give numbers", fix] if fix else ["give numbers"]),
         )
-    return time
+    return number

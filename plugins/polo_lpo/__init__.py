@@ -10,6 +10,21 @@ _SOURCE = "LPO, arXiv 2508.14947"
 
 
 @hookimpl
+def polo_negative_samplers() -> Sequence[Component]:
+    """Which pairs are trained on."""
+    return [
+        Component(
+            name="reference_margin",
+            build="polo_lpo.reference_margin:ReferenceMargin",
+            options="polo_lpo.options:ReferenceMarginOptions",
+            summary="without pairs whose answers the reference separates by more than a margin",
+            source=f"{_SOURCE}, the released preparation of data",
+            tags=("wrapper",),
+        )
+    ]
+
+
+@hookimpl
 def polo_loss_heads() -> Sequence[Component]:
     """From scores to a loss of each row."""
     return [

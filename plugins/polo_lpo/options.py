@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
 
+from polo import Ref
+
 
 @dataclass(frozen=True, kw_only=True)
 class LinearOptions:
@@ -46,3 +48,15 @@ class LpoArgparseOptions(LpoOptions):
     regulariser: Annotated[float, Ge(0)] = 0.0
     #: sum: log-ratios of whole titles; mean: per token
     length: Literal["mean", "sum"] = "sum"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceMarginOptions:
+    """Leaves out pairs that the reference separates already."""
+
+    #: the sampler that draws
+    from_: Ref["sampler"]
+    #: the largest margin of the reference's log-probabilities, chosen minus rejected, that is trained on
+    most: float = 2.0
+    #: mean: margins per token (released preparation); sum: of whole answers
+    length: Literal["mean", "sum"] = "mean"

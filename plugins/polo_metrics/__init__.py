@@ -67,6 +67,16 @@ def polo_evaluators() -> Sequence[Component]:
             source="DPO, arXiv 2305.18290, eq. 5",
         ),
         Component(
+            name="likelihood",
+            build="polo_metrics.preference:Likelihood",
+            summary="mean log-probability of a token, of chosen and of rejected answers",
+        ),
+        Component(
+            name="length_controlled",
+            build="polo_metrics.preference:LengthControlled",
+            summary="accuracy half over pairs whose chosen answer is longer, half over those whose is shorter",
+        ),
+        Component(
             name="valid_ratio",
             build="polo_metrics.policy:ValidRatio",
             summary="greedy completions that name exactly one candidate, and how many of them name the target",

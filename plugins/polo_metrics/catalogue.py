@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from polo import Context, FloatArray, InputError, Ranked, Splits
 from polo_metrics.options import AtK
 
 
-def top_probability(scores: FloatArray, k: int) -> FloatArray:
+def top_probability(scores: npt.NDArray[np.floating[Any]], k: int) -> FloatArray:
     """Probability of each candidate to be among the first k, tied candidates being put in any order alike.
 
     With ``above`` candidates strictly better and ``tied`` exactly as good (itself included):
@@ -44,7 +46,7 @@ class Coverage:
     candidates shows n items at most, so coverage on short lists is bounded by what the lists hold.
     """
 
-    needs = frozenset({"scores"})
+    needs = frozenset({"scores", "items"})
 
     def __init__(self, options: AtK, context: Context) -> None:
         self._k, self._n_items = options.k, len(_splits(context, "coverage").items)
@@ -74,7 +76,7 @@ class PopularityLift:
     Above 0 the system recommends more popular items than people chose. Ties by :func:`top_probability`.
     """
 
-    needs = frozenset({"scores"})
+    needs = frozenset({"scores", "items"})
 
     def __init__(self, options: AtK, context: Context) -> None:
         splits = _splits(context, "popularity_lift")

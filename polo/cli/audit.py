@@ -17,7 +17,6 @@ from polo.cli.common import (
     PluginOption,
     ProfileOption,
     TrustOption,
-    find_recipe,
     open_plugins,
     open_recipe,
 )
@@ -25,6 +24,7 @@ from polo.cli.output import flush, note, print_heading, print_json, print_text
 from polo.errors import InputError, Problem, RecipeError
 from polo.plugin.component import Ref
 from polo.recipe.model import Candidates, Recipe
+from polo.run.opening import find_recipe
 
 if TYPE_CHECKING:
     from polo.audit.verdicts import Check
@@ -94,6 +94,7 @@ def _checks(
     from polo.audit.verdicts import audited, check
     from polo.context import Context
     from polo.run.compose import cache_dir
+    from polo.run.own import goes_with
 
     catalogue = plugins.catalogue
 
@@ -106,7 +107,9 @@ def _checks(
     for audit_name in catalogue.names("audit"):
         entry = catalogue.find("audit", audit_name)
         options = entry.load_options()
-        audits[audit_name] = entry.load_build()(None if options is None else options(), context)
+        made = entry.load_build()(None if options is None else options(), context)
+        if goes_with(made, splits):
+            audits[audit_name] = made
     return check(audits, audited(splits, recipe.candidates, split=split))
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from polo.cli.common import NoPluginOption, PluginOption, find_recipe, open_plugins
+from polo.cli.common import NoPluginOption, PluginOption, open_plugins
 from polo.cli.output import print_text
 from polo.errors import InputError
+from polo.run.opening import find_recipe
 
 
 def cp(

@@ -50,16 +50,17 @@ def diagnose(
     trust_plugins: TrustOption = False,
 ) -> None:  # fmt: skip
     """Train a recipe with simpler and simpler item vectors, and show why they differ. Prints the path of a page."""
+    from polo.run.ladder import chosen, ladder, together
+
     words = list(overrides or ())
 
     def opened(*changes: str) -> tuple[Resolved, Plugins]:
-        given = [*words, *changes]
+        given = together(words, changes)
         return open_recipe(recipe, given, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True)
 
     resolved, plugins = opened()
     from polo.report.diagnosis import page
     from polo.run import diagnose as work
-    from polo.run.ladder import chosen, ladder
     from polo.store.files import write_bytes
     from polo.train.interrupt import Interrupted
 
@@ -82,9 +83,11 @@ def diagnose(
 
 
 def _print(found: Sequence[Diagnosed], *, json: bool) -> None:
-    from polo.report.diagnosis import cells, columns
+    from polo.report.diagnosis import LEGEND, cells, columns
 
     if json:
         print_json([asdict(one) for one in found])
         return
     print_table(columns(found), [[cell.text for cell in cells(one)] for one in found])
+    for word, meaning in LEGEND.items():
+        note(f"{word}: {meaning}")

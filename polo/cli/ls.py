@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins, shipped_recipes
+from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins
 from polo.cli.output import print_heading, print_json, print_table, print_text
 from polo.errors import InputError
 from polo.plugin.load import Plugins
+from polo.run.opening import shipped_recipes
 from polo.store.shapes import parsed
 from polo.words import did_you_mean
 

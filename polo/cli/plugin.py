@@ -1,4 +1,7 @@
-"""``polo plugin``: for those who write plugins. ``check`` asks every component whether it keeps its contract."""
+"""``polo plugin``: for those who write plugins.
+
+``new`` writes a package that works; ``check`` asks every component of one whether it keeps its contract.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import typer
 from polo.cli.common import PluginOption, open_plugins
 from polo.cli.output import flush, note, print_heading, print_text
 from polo.errors import InputError, RecipeError
+from polo.plugin.component import KINDS
 from polo.plugin.load import FIRST_PARTY, Plugins
 from polo.plugin.record import PluginRecord
 from polo.words import did_you_mean
@@ -20,13 +24,46 @@ plugin = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="For those who write plugins: check the components of one.",
+    help="For those who write plugins: begin one, check the components of one.",
 )
 
 
 @plugin.callback()
 def _plugin() -> None:
-    """For those who write plugins: check the components of one."""
+    """For those who write plugins: begin one, check the components of one."""
+
+
+@plugin.command("new")
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Such as near-miss, of the package and of its component.")
+    ],
+    kind: Annotated[str, typer.Option(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the new folder is made.")] = Path(),
+) -> None:
+    """Begin a plugin: a package with one component that works, its tests, an example recipe and CI. Overwrites nothing.
+
+    The last line on stdout is the new folder.
+    """
+    from polo import __version__
+    from polo.plugin.scaffold import scaffold, words
+    from polo.store.files import whole_folder
+
+    said = words(name, kind, __version__)
+    folder = to / said["dist"]
+    if folder.exists() or folder.is_symlink():
+        raise InputError("exists already", where=str(folder), fix="choose another name, or --to another folder")
+    taken = [entry for entry in open_plugins().catalogue.entries(kind) if entry.name == said["component"]]
+    if taken:
+        whose = taken[0].record.label
+        raise InputError(f"there is a {kind} called {said['component']!r}, of {whose}", fix="choose another name")
+    with whole_folder(folder, manifest=False, replace=False) as work:
+        for path, text in scaffold(said).items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            (work / path).write_text(text, encoding="utf-8")
+    recipe = f"{said['component']}_toy"
+    note(f"next: cd {folder}; python -m pip install -e '.[test]'; python -m pytest; polo run {recipe}", "")
+    print_text(str(folder))
 
 
 @plugin.command("check")

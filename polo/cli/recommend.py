@@ -62,79 +62,32 @@ def recommend(
         str(folder.path / "resolved.yaml"), chosen, "none", plugin, no_plugin, trust_plugins=trust_plugins
     )
 
-    import numpy as np
+    from polo.run.recommending import Recommender
 
-    from polo.console import Console
-    from polo.data import PAD
-    from polo.evaluate.recommend import asked, best, decoder, match_titles, rank
-    from polo.evaluate.recommend import decode as decoded
-    from polo.protocols import TopItems
-    from polo.run.compose import Composer
-    from polo.run.run import accelerator_of
-    from polo.store.provenance import same_base
-
-    if not folder.final.is_dir():
-        raise InputError(
-            "this run has no final weights yet", where=str(folder.final), fix="polo run RECIPE --resume RUN goes on"
-        )
-    folder.intact(folder.final)
-    device = str(accelerator_of(resolved.recipe).device)
-    composer = Composer(resolved, plugins.catalogue, Console(), device, run=folder.path)
-    splits = composer.data()
-    shown = match_titles(written, splits.items, "--history")
-    guessed = list(shown.guessed)
-    if candidates is not None:
-        listed = match_titles(_lines(candidates), splits.items, str(candidates))
-        guessed += listed.guessed
-        pool = np.unique(listed.items)
-    else:
-        pool = np.setdiff1d(np.arange(len(splits.items)), shown.items)
-    for text, title in guessed:
+    recommender = Recommender(resolved, plugins, folder)
+    listed = None if candidates is None else _lines(candidates)
+    asked = recommender.ask(written, listed, ("--history", str(candidates)))
+    for text, title in asked.guessed:
         note(f"took {text!r} for {title!r}")
-    policy = composer.policy()
-    same_base(folder.path, policy)
-    if policy.pool == "candidates" and candidates is None:
-        raise InputError(
-            "this policy ranks a list that it is shown, not the whole catalogue",
-            where="--candidates",
-            fix=f"give a file with about {resolved.recipe.candidates.n} titles, one a line",
-        )
-    policy.load(folder.final)
-    by, row = composer.scorer(), asked(policy, shown.items, splits.test.history.shape[1], pool)
-    titles = splits.items.titles
-    said: dict[str, object] = {"history": [titles[i] for i in shown.items.tolist()]}
     if decode:
-        item = decoded(decoder(by, plugins.catalogue.tagged("scorer", "decode")), policy, row, pool)
+        chosen_title = recommender.decode(asked)
         if json:
-            print_json({**said, "decoded": titles[item]})
+            print_json({"history": recommender.titles(asked.history), "decoded": chosen_title})
         else:
-            print(titles[item])
+            print(chosen_title)
         return
-    if nodes is not None and not isinstance(policy, TopItems):
-        raise InputError("this policy does not search, it scores every item", where="--nodes", fix="drop --nodes")
-    if searching and isinstance(policy, TopItems):
-        found = best(policy, row, top, shown.items, nodes)
-        there = found.items[0] != PAD
-        items, proven = found.items[0][there], found.proven[0][there]
-        name, among = ("probability", "all texts") if policy.unit == "logprob" else ("score", None)
-        figure = np.exp(found.scores[0][there]) if among else found.scores[0][there]
-    else:
-        items, figure = rank(by, policy, row, pool)
-        name, among, proven = "probability", "candidates", np.ones(len(items), np.bool_)
-    ranked = [
-        {"rank": place, "title": titles[item], name: value, "proven": sure}
-        for place, (item, value, sure) in enumerate(
-            zip(items[:top].tolist(), figure.tolist(), proven.tolist(), strict=False), start=1
-        )
-    ]
+    found = recommender.rank(asked, top, nodes, search=searching)
     if json:
-        print_json({**said, "among": among, "ranked": ranked})
+        print_json({"history": found.history, "among": found.among, "ranked": found.ranked})
         return
-    if not all(one["proven"] for one in ranked):
+    if not all(one["proven"] for one in found.ranked):
         note("the search was stopped: places that are not proven may belong to other titles")
     print_table(
-        ["rank", "title", name, "proven"],
-        [[str(one["rank"]), str(one["title"]), f"{one[name]:.4g}", "yes" if one["proven"] else "no"] for one in ranked],
+        ["rank", "title", found.figure, "proven"],
+        [
+            [str(one["rank"]), str(one["title"]), f"{one[found.figure]:.4g}", "yes" if one["proven"] else "no"]
+            for one in found.ranked
+        ],
     )
 
 

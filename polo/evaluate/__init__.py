@@ -1,1 +1,5 @@
 """From scores to results: metrics, slices, significance, recommending."""
+
+from polo.called import called
+
+called(__name__)

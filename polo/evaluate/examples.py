@@ -9,6 +9,7 @@ import numpy as np
 from polo.data import Rows, Splits
 from polo.evaluate.metrics import Outcome
 from polo.randomness import RowRandom
+from polo.texts import plain
 
 #: how many rows: half where the target is ranked first, half where it is not
 COUNT: Final = 8
@@ -20,7 +21,8 @@ def examples(rows: Rows, splits: Splits, system: Outcome) -> list[dict[str, Any]
     """Rows drawn by their ids, as plain data.
 
     Returns:
-        For each: ``row``, ``user``, ``history`` (titles, oldest first), ``target`` (title), ``rank`` (ties count half),
+        For each: ``row``, ``user``, ``history`` (titles, oldest first; of rows with texts of their own the
+        prompt), ``target`` (title), ``rank`` (ties count half),
         ``candidates``: ``title`` and ``probability`` (softmax of the scores of all that is ranked), the
         :data:`SHOWN` best first.
     """
@@ -36,7 +38,7 @@ def examples(rows: Rows, splits: Splits, system: Outcome) -> list[dict[str, Any]
             {
                 "row": int(rows.id[i]),
                 "user": int(rows.user[i]),
-                "history": [title[item] for item in rows.history_of(i).tolist()],
+                "history": _shown(rows, splits, i),
                 "target": title[int(rows.target[i])],
                 "rank": float(above[i] + tied[i] / 2 + 1),
                 "candidates": [
@@ -46,3 +48,9 @@ def examples(rows: Rows, splits: Splits, system: Outcome) -> list[dict[str, Any]
             }
         )
     return found
+
+
+def _shown(rows: Rows, splits: Splits, i: int) -> list[str]:
+    if splits.own is not None:
+        return [plain(splits.own.prompts[int(rows.user[i])])]
+    return [splits.items.titles[item] for item in rows.history_of(i).tolist()]

@@ -45,7 +45,7 @@ def kind_of(rows: Rows, evaluators: Sequence[Evaluator], parts: Parts) -> Kind:
         return _Catalogue(rows, evaluators, parts)
     if rows.candidates is None:
         raise PoloError("rows without candidate lists cannot be evaluated")
-    return _Lists(rows, rows.candidates, evaluators, parts)
+    return _Lists(rows, rows.listed, evaluators, parts)
 
 
 class _Lists:
@@ -75,7 +75,7 @@ class _Catalogue:
     def baseline(self, name: str, baseline: Baseline) -> Outcome:
         def score(block: Rows) -> tuple[FloatArray, None]:
             assert block.candidates is not None
-            return np.asarray(baseline.score(block, block.candidates), np.float64), None
+            return np.array(baseline.score(block, block.candidates), np.float64), None
 
         return whole.Kept(name, whole.measure(self._rows, self._evaluators, score))
 

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polo.data import FloatArray, IntArray, Rows
+from polo.data import PAD, FloatArray, IntArray, Rows
 from polo.evaluate.significance import interval, paired
-from polo.protocols import Evaluator, Ranked, Totals
+from polo.protocols import Evaluator, Numbers, Ranked, Totals
 from polo.store.files import whole_file
 
 #: the system whose differences to all others are tested
@@ -58,24 +58,31 @@ class System:
         tokens: how many tokens each score runs over, where they are sums of log-probabilities.
         reference: scores of the reference, where it is one of the run's stages.
         generated: greedy completions, where an evaluator needs them.
+        free: whether ``scores`` may be written to when they are ranked.
     """
 
     name: str
-    scores: FloatArray
+    scores: Numbers
     tokens: IntArray | None = None
     reference: FloatArray | None = None
     generated: Sequence[str] | None = None
+    free: bool = False
 
     def offers(self, evaluator: Evaluator) -> bool:
         """Whether this system has what the evaluator needs."""
-        without = {"reference": self.reference is None, "generation": self.generated is None}
+        without = {
+            "reference": self.reference is None, "generation": self.generated is None, "tokens": self.tokens is None
+        }  # fmt: skip
         return not any(without.get(need, False) for need in evaluator.needs)
 
     def rankings(self, rows: Rows) -> dict[str, Ranked]:
         """By suffix of the metric's name: as scored, and for sums of log-probabilities also by their mean per token."""
-        found = {"": Ranked.of(rows, self.scores, self.reference, self.generated)}
+        mean = None
         if self.tokens is not None and (self.tokens != 1).any():
-            found["/mean"] = Ranked.of(rows, self.scores / self.tokens)
+            mean = self.scores / self.tokens  # before anything is marked in the scores
+        found = {"": Ranked.of(rows, self.scores, self.reference, self.generated, self.tokens, free=self.free)}
+        if mean is not None:
+            found["/mean"] = Ranked.of(rows, mean, tokens=self.tokens, free=True)
         return found
 
     def values(self, rows: Rows, evaluators: Sequence[Evaluator]) -> dict[str, FloatArray]:
@@ -108,9 +115,11 @@ class System:
     def best(self, rows: Rows, row: int) -> tuple[IntArray, FloatArray]:
         """Candidates of one row, best first, and each one's share of exp(score) in the list."""
         assert rows.candidates is not None
-        order = np.argsort(-self.scores[row], kind="stable")
-        weight = np.exp(self.scores[row] - self.scores[row].max())
-        return rows.candidates[row][order], (weight / weight.sum())[order]
+        listed, scores = rows.candidates[row], self.scores[row]
+        listed, scores = listed[listed != PAD], scores[listed != PAD]
+        order = np.argsort(-scores, kind="stable")
+        weight = np.exp(scores - scores.max())
+        return listed[order], (weight / weight.sum())[order]
 
     def columns(self, rows: Rows) -> dict[str, Any]:
         """What its Parquet file holds of each row: the list, every score, and tokens where they mean something."""
@@ -128,8 +137,8 @@ def per_row(rankings: Mapping[str, Ranked], system: System, evaluators: Sequence
     values: dict[str, FloatArray] = {}
     for suffix, ranked in rankings.items():
         for evaluator in evaluators:
-            # a completion and a log-ratio are what they are, however candidates are ranked
-            if system.offers(evaluator) and not (suffix and evaluator.needs & {"reference", "generation"}):
+            # a completion, a log-ratio and a mean over tokens are what they are, however candidates are ranked
+            if system.offers(evaluator) and not (suffix and evaluator.needs & {"reference", "generation", "tokens"}):
                 values |= {name + suffix: column for name, column in evaluator.per_row(ranked).items()}
         values["preference_accuracy" + suffix] = ranked.accuracy()
     return values

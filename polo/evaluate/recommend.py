@@ -81,11 +81,11 @@ def asked(policy: Policy, history: IntArray, window: int, candidates: IntArray) 
     Args:
         policy: a trained policy.
         history: items, oldest first; the last ``window`` are shown.
-        window: how many items the policy was trained to see.
+        window: how many items the policy was trained to see; 0 where its rows show none.
         candidates: ``[n]`` different items.
     """
     shown = np.full((1, window), PAD, np.int64)
-    last = history[-window:]
+    last = history[max(0, len(history) - window) :]
     shown[0, window - len(last) :] = last
     listed = candidates[None] if policy.pool == "candidates" else None
     return Rows(np.full(1, PAD), np.full(1, PAD), shown, candidates[:1], listed)

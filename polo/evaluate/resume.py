@@ -58,7 +58,7 @@ class Parts:
         def make(part: Rows) -> pa.Table:
             if part.candidates is None:
                 raise PoloError("rows without candidate lists cannot be scored")
-            scores, tokens = self._scorer.score(policy, part, part.candidates)
+            scores, tokens = self._scorer.score(policy, part, part.listed)
             return pa.table({"scores": list(scores), "tokens": list(tokens)})
 
         size = self._scorer.part_rows if isinstance(self._scorer, InParts) else len(rows)

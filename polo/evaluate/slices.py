@@ -61,7 +61,12 @@ def keys(rows: Rows, splits: Splits, tokens: IntArray | None) -> dict[str, list[
 def sliced(
     rows: Rows, splits: Splits, systems: Sequence[Outcome], values: Mapping[str, Mapping[str, FloatArray]]
 ) -> dict[str, Any]:
-    """Slice name -> list of bins: ``label``, ``rows``, and ``systems`` (system -> metric -> mean over the bin)."""
+    """Slice name -> list of bins: ``label``, ``rows``, and ``systems`` (system -> metric -> mean over the bin).
+
+    Nothing for rows whose texts are their own.
+    """
+    if splits.own is not None:  # no catalogue to count in, no history to measure
+        return {}
     tokens = next((found for system in systems if (found := system.target_tokens(rows)) is not None), None)
     return {
         name: [

@@ -7,7 +7,7 @@ blocks and tables; who scores is the business of others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,15 +17,12 @@ import torch
 from polo.best import best_columns
 from polo.data import FloatArray, IntArray, Rows
 from polo.evaluate.metrics import System, per_row, totals
-from polo.protocols import Evaluator, Totals
+from polo.protocols import Evaluator, Every, Numbers, Totals
 
 #: scores of a block; bounds memory, never the result
 ENTRIES: Final = 1 << 21
 #: best items that are kept of each row
 TOP: Final = 100
-
-#: scores ``[b, n]`` of the lists of b rows, and how many tokens each ran over (``None``: no sums of log-probabilities)
-Score = Callable[[Rows], tuple[FloatArray, IntArray | None]]
 
 
 def blocks(rows: Rows) -> Iterator[Rows]:
@@ -37,55 +34,97 @@ def blocks(rows: Rows) -> Iterator[Rows]:
         yield rows[start : start + step].spread_out()
 
 
-def measure(rows: Rows, evaluators: Sequence[Evaluator], score: Score) -> pa.Table:
+def measure(rows: Rows, evaluators: Sequence[Evaluator], score: Every) -> pa.Table:
     """A line per row with all that is kept of one system; see :class:`Kept` for the columns.
 
     Args:
         rows: N rows for which the whole catalogue is ranked.
         evaluators: none that needs ``reference`` or ``generation``.
-        score: called for one block after the other.
+        score: called for one block after the other; what it gives is written to.
     """
-    return pa.concat_tables([_packed(_measured(block, evaluators, *score(block))) for block in blocks(rows)])
+    order = np.arange(len(rows))
+    if rows.relevant is not None:
+        # rows with equally many relevant items stand together, so that those of a block are compared together
+        order = np.argsort(rows.relevant.lengths, kind="stable")
+        rows = rows[order]
+    keeping, done = _Keeping(len(rows)), 0
+    for block in blocks(rows):
+        _measured(block, evaluators, *score(block), keeping, order[done : done + len(block)])
+        done += len(block)
+    return keeping.table()
 
 
-def _packed(table: pa.Table) -> pa.Table:
-    """The same in memory of Arrow's own.
+class _Keeping:
+    """What is kept of N rows, in arrays that are there from the first block on.
 
-    As arrays, what is kept of a block would lie in the middle of what its scores took and gave back, so that the
-    scores of the next block find no room there: memory would grow by a block with each.
+    Made block by block, they would lie in the middle of what a block's scores took and gave back, so that the scores of
+    the next block find no room there: memory would grow by a block with each.
     """
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return pa.ipc.open_stream(sink.getvalue()).read_all()
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._columns: dict[str, Any] = {}
+        self._sums: dict[str, FloatArray] = {}
+
+    def put(self, at: IntArray, name: str, values: Any) -> None:
+        """Values of the rows at ``at``: a number for each, or a line for each."""
+        if name not in self._columns:
+            self._columns[name] = np.empty((self._count, *values.shape[1:]), values.dtype)
+        self._columns[name][at] = values
+
+    def add(self, name: str, total: FloatArray) -> None:
+        """Something that adds up over blocks."""
+        self._sums[name] = self._sums[name] + total if name in self._sums else total
+
+    def table(self) -> pa.Table:
+        """A line per row; sums over all rows stand in the first one."""
+        columns = dict(self._columns)
+        for name in ("items", "scores"):
+            if name in columns:
+                columns[name] = _lists(columns[name], np.minimum(columns["ranked"], columns[name].shape[1]))
+        for name, total in self._sums.items():
+            ends = np.full(self._count + 1, len(total), np.int32)
+            ends[0] = 0
+            columns[name] = pa.ListArray.from_arrays(ends, total)
+        return pa.table(columns)
 
 
-def _measured(block: Rows, evaluators: Sequence[Evaluator], scores: FloatArray, tokens: IntArray | None) -> pa.Table:
-    system = System("", scores, tokens)
+def _measured(
+    block: Rows,
+    evaluators: Sequence[Evaluator],
+    scores: Numbers,
+    tokens: IntArray | None,
+    keeping: _Keeping,
+    at: IntArray,
+) -> None:
+    """Keeps what there is to keep of a block whose rows stand ``at`` these places."""
+    system = System("", scores, tokens, free=True)
     rankings = system.rankings(block)
-    ranked = rankings[""]
-    at = np.arange(len(block))
+    ranked, line = rankings[""], np.arange(len(block))
     items, best = top(ranked.scores, TOP)
-    held = np.minimum(ranked.length, items.shape[1])
-    columns: dict[str, Any] = {
-        "score": scores[at, ranked.truth],
-        "above": ranked.above,
-        "tied": ranked.tied,
-        "ranked": ranked.length,
-        "log_total": _log_total(ranked.scores, best[:, :1]),
-        "items": [row[:n].astype(np.int32) for row, n in zip(items, held, strict=True)],
-        "scores": [row[:n] for row, n in zip(best, held, strict=True)],
-    }
+    keeping.put(at, "score", scores[line, ranked.truth].astype(np.float64))
+    keeping.put(at, "above", ranked.above)
+    keeping.put(at, "tied", ranked.tied)
+    keeping.put(at, "ranked", ranked.length)
+    keeping.put(at, "log_total", _log_total(ranked.scores, best[:, :1]))
+    keeping.put(at, "items", items.astype(np.int32))
+    keeping.put(at, "scores", best.astype(np.float64))
     if tokens is not None:
-        columns["tokens"] = tokens[at, ranked.truth].astype(np.int16)
-    columns |= {f"value {name}": column for name, column in per_row(rankings, system, evaluators).items()}
+        keeping.put(at, "tokens", tokens[line, ranked.truth].astype(np.int16))
+    for name, column in per_row(rankings, system, evaluators).items():
+        keeping.put(at, f"value {name}", column)
     for key, total in totals(rankings, system, evaluators).items():
-        # sums over the block stand in its first line
-        columns[f"sum {key}"] = [total, *[np.empty(0)] * (len(block) - 1)]
-    return pa.table(columns)
+        keeping.add(f"sum {key}", total)
 
 
-def top(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+def _lists(table: Any, lengths: IntArray) -> pa.ListArray:
+    """The beginning of each line of ``[N, m]``, as many as its length."""
+    held = np.arange(table.shape[1]) < lengths[:, None]
+    flat = table.reshape(-1) if held.all() else table[held]
+    return pa.ListArray.from_arrays(np.append(0, np.cumsum(lengths)).astype(np.int32), flat)
+
+
+def top(scores: Numbers, k: int) -> tuple[IntArray, Numbers]:
     """The k best columns of each row, best first, equal scores by column; all columns if there are no more than k.
 
     Example:
@@ -96,10 +135,10 @@ def top(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     return columns.numpy(), values.numpy()
 
 
-def _log_total(scores: FloatArray, highest: FloatArray) -> FloatArray:
-    """``[N]`` log of the sum of exp of each row, whose highest score ``[N, 1]`` is known."""
-    shares = scores - highest
-    total: FloatArray = highest[:, 0] + np.log(np.exp(shares, out=shares).sum(axis=1))
+def _log_total(scores: Numbers, highest: Numbers) -> FloatArray:
+    """``[N]`` log of the sum of exp of each row, whose highest score ``[N, 1]`` is known; in the scores' own type."""
+    shares = torch.from_numpy(scores) - torch.from_numpy(highest)
+    total: FloatArray = highest[:, 0].astype(np.float64) + shares.exp_().sum(dim=1).double().log().numpy()
     return total
 
 

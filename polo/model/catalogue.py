@@ -16,8 +16,9 @@ from torch.autograd.function import once_differentiable
 from polo.data import Rows
 from polo.protocols import Embeds
 
-#: scores that are held at a time; memory, not mathematics
+#: scores that are held at a time; memory, not mathematics. A GPU has room for more, and pays for every launch
 ENTRIES: Final = 1 << 20
+ON_GPU: Final = 1 << 24
 
 
 class _LogTotal(torch.autograd.Function):
@@ -45,19 +46,22 @@ class _LogTotal(torch.autograd.Function):
         return to_users, to_items, None
 
 
-def log_total(users: Float[Tensor, "b d"], items: Float[Tensor, "n d"], entries: int = ENTRIES) -> Float[Tensor, " b"]:
+def log_total(
+    users: Float[Tensor, "b d"], items: Float[Tensor, "n d"], entries: int | None = None
+) -> Float[Tensor, " b"]:
     """``log sum_i exp <u, v_i>`` of each row, with gradient (once) to both.
 
     Args:
         users: a vector of each row.
         items: a vector of each item, at least one.
-        entries: scores that are held at a time, at least one item's of all rows.
+        entries: scores that are held at a time, at least one item's of all rows; what suits the device if not given.
 
     Example (two items that score 0 and log 3: log 4):
         >>> round(log_total(torch.tensor([[1.0]]), torch.tensor([[0.0], [1.0986123]]), entries=1).item(), 4)
         1.3863
     """
-    width = max(1, entries // max(1, len(users)))
+    held = (ON_GPU if users.device.type == "cuda" else ENTRIES) if entries is None else entries
+    width = max(1, held // max(1, len(users)))
     total: Tensor = _LogTotal.apply(users, items, width)  # type: ignore[no-untyped-call]
     return total
 

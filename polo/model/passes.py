@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,42 @@ def passes(cost: IntArray, budget: int) -> list[IntArray]:
         groups[-1].append(int(i))
         spent += int(cost[i])
     return [np.asarray(group, dtype=np.int64) for group in groups]
+
+
+def pieces(cost: Callable[[int], IntArray], n: int, budget: int) -> list[tuple[IntArray, slice]]:
+    """Passes as :func:`passes` makes them, but a row that costs more than ``budget`` is cut into columns of its own.
+
+    Args:
+        cost: from a number of columns to the flat tokens of each of the B rows.
+        n: columns of the scores.
+        budget: the most that one pass may cost; a row that costs more with one column gets a pass for each column, and
+            one whose columns cost nothing is not cut.
+
+    Returns:
+        Rows and columns of each pass; together they hold every place of ``[B, n]`` once.
+
+    Example:
+        >>> import numpy as np
+        >>> def cost(n):  # prompts of 10 and 40 tokens, 10 tokens a column
+        ...     return np.array([10, 40]) + 10 * n
+        >>> [(rows.tolist(), columns) for rows, columns in pieces(cost, 4, 60)]
+        [([0], slice(None, None, None)), ([1], slice(0, 2, None)), ([1], slice(2, 4, None))]
+    """
+    whole = cost(n)
+    fitting, long = np.flatnonzero(whole <= budget), np.flatnonzero(whole > budget)
+    found = [(fitting[group], slice(None)) for group in passes(whole[fitting], budget) if len(group)]
+    for row in long:
+        width, now = n, int(whole[row])
+        while width > 1 and now > budget:
+            fewer = int(cost((width + 1) // 2)[row])
+            if fewer >= now:  # columns cost nothing: cutting would only repeat the rest
+                break
+            width, now = (width + 1) // 2, fewer
+        count = -(-n // width)
+        edges = [round(n * i / count) for i in range(count + 1)]
+        cut = [slice(start, stop) for start, stop in itertools.pairwise(edges)] if count > 1 else [slice(None)]
+        found += [(np.array([row]), columns) for columns in cut]
+    return found
 
 
 def score_in_passes(

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from polo.data import IntArray, Rows
 from polo.errors import PoloError
+from polo.model.frozen import release
 from polo.model.passes import score_in_passes
 from polo.model.sharding import agreed
 from polo.model.weights import Weights, under
@@ -174,6 +175,8 @@ class Reference:
                 known[i] = value
                 self.cache.put(keys[i], value)
             self.cache.flush_if_full()
+        else:
+            release(self._weights)
         stacked = np.stack([value for value in known if value is not None])
         return torch.from_numpy(stacked).to(items.device)
 

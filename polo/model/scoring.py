@@ -14,7 +14,7 @@ from annotated_types import Ge
 
 from polo.context import Context
 from polo.data import FloatArray, IntArray, Rows
-from polo.protocols import Embeds, Every, Policy, Writes
+from polo.protocols import Embeds, Every, Numbers, Policy, Writes
 
 #: rows between two movements of the progress bar
 CHUNK = 128
@@ -99,7 +99,7 @@ def score_every(policy: Policy, budget: int) -> Every:
     """What scores rows against every item, a block after the other; the weights must not change in between.
 
     A policy that :class:`~polo.protocols.Embeds` gives its items' vectors once; another one scores lists of all items.
-    Several processes share the rows of a block out, whatever the policy, so that sharded weights are called alike.
+    Several processes share the rows of a block out and call the policy equally often, so that weights may be sharded.
 
     Args:
         policy: is put into eval mode and back.
@@ -107,8 +107,9 @@ def score_every(policy: Policy, budget: int) -> Every:
     """
     import torch
     from accelerate import PartialState
+    from accelerate.utils import gather_object
 
-    if not isinstance(policy, Embeds) or PartialState().num_processes > 1:
+    if not isinstance(policy, Embeds):
 
         def lists(rows: Rows) -> tuple[FloatArray, IntArray]:
             if rows.candidates is None:
@@ -129,12 +130,20 @@ def score_every(policy: Policy, budget: int) -> Every:
         finally:
             module.train(training)
 
-    items = without_gradient(embedder.item_vectors)
+    items, state = without_gradient(embedder.item_vectors), PartialState()
 
-    def products(rows: Rows) -> tuple[FloatArray, IntArray]:
-        scores = without_gradient(lambda: embedder.user_vectors(rows) @ items.T)
-        found: FloatArray = scores.double().cpu().numpy()
-        return found, np.broadcast_to(np.ones(1, np.int64), found.shape)
+    def products(rows: Rows) -> tuple[Numbers, None]:
+        mine = np.arange(state.process_index, len(rows), state.num_processes)
+        asked = rows.with_candidates(None)  # the list of a whole catalogue is no part of what is asked
+        if state.num_processes > 1:
+            asked = asked[mine] if len(mine) else asked[:1]  # a process without a row takes part in the forward
+        scores = without_gradient(lambda: embedder.user_vectors(asked) @ items.T)
+        found: Numbers = scores.cpu().numpy()[: len(mine)]
+        if state.num_processes > 1:
+            gathered = gather_object([(mine, found)])
+            order = np.argsort(np.concatenate([at for at, _ in gathered]))
+            found = np.concatenate([part for _, part in gathered])[order]
+        return found, None
 
     return products
 

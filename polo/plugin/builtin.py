@@ -47,6 +47,13 @@ def polo_optimisers() -> Sequence[Component]:
             options="polo.train.optimiser_options:SgdOptions",
             summary="gradient descent, with momentum if asked",
         ),
+        Component(
+            name="adafactor",
+            build="polo.train.optimisers:Adafactor",
+            options="polo.train.optimiser_options:AdafactorOptions",
+            summary="remembers means of rows and columns only; the rate is a share of a weight's size",
+            source="Adafactor, arXiv 1804.04235, alg. 4-5",
+        ),
     ]
 
 

@@ -17,9 +17,11 @@ import pluggy
 
 from polo.errors import InputError
 from polo.plugin import hookspecs
-from polo.plugin.component import KINDS, Component
+from polo.plugin.component import KINDS, PLUGIN_API, Component
 from polo.words import did_you_mean
 
+#: name in a plugin's module of the ``polo.PLUGIN_API`` that it was written for
+API = "POLO_PLUGIN_API"
 _MARK = "polo_impl"
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.-]*:[A-Za-z_][\w.]*|:[A-Za-z_][\w.]*")
@@ -51,9 +53,10 @@ def check(module: ModuleType) -> list[str]:
         Warnings: public ``polo_*`` functions without ``@polo.hookimpl``, which are never called.
 
     Raises:
-        InputError: an unknown hook, an argument with a default (pluggy would never fill it), an unknown argument, or a
-            wrapper around a hook that collects declarations.
+        InputError: written for other contracts; an unknown hook, an argument with a default (pluggy would never fill
+            it), an unknown argument, or a wrapper around a hook.
     """
+    _check_api(module)
     warnings = []
     for name, function in inspect.getmembers(module, inspect.isroutine):
         if not name.startswith("polo_"):
@@ -69,10 +72,20 @@ def check(module: ModuleType) -> list[str]:
             if options.get("optionalhook"):
                 continue
             raise InputError(f"there is no hook {name!r}", fix=did_you_mean(name, hook_names(), label="hooks"))
-        if name in KINDS.values() and (options.get("wrapper") or options.get("hookwrapper")):
-            raise InputError(f"hook {name!r} collects declarations and cannot be wrapped")
+        if options.get("wrapper") or options.get("hookwrapper"):
+            raise InputError(f"hook {name!r} collects declarations or only observes, and cannot be wrapped")
         _check_arguments(name, function, spec)
     return warnings
+
+
+def _check_api(module: ModuleType) -> None:
+    """A plugin may say which version of the contracts it was written for; one that does not is taken as it is."""
+    made_for = vars(module).get(API)
+    if made_for is not None and made_for != PLUGIN_API:
+        raise InputError(
+            f"written for version {made_for!r} of the plugin contracts ({API}); this polo has version {PLUGIN_API}",
+            fix="install a version of the plugin, or of polo, that fits",
+        )
 
 
 def _check_arguments(name: str, function: Any, spec: Any) -> None:

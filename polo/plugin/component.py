@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from polo.context import Choice
+
+#: version of the plugin contracts; raised when a contract changes in a way that breaks plugins
+PLUGIN_API: Final = 1
 
 #: kind of component -> the hook that collects it
 KINDS: Mapping[str, str] = {

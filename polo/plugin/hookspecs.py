@@ -2,7 +2,9 @@
 
 A plugin is a module (entry point of group ``polo``, or a file given with ``--plugin``) with functions marked
 ``@polo.hookimpl``. There is one hook for each kind of component, which returns declarations, and four events, which
-only observe. A hook implementation takes any subset of the arguments shown here, by name, without defaults.
+only observe: one that raises is named, told nothing more, and the run goes on. An implementation takes any subset of
+the arguments shown here, by name, without defaults. The module may say ``POLO_PLUGIN_API = 1``: which version of these
+contracts (``polo.PLUGIN_API``) it was written for. ``polo plugin new NAME --kind KIND`` writes a package to begin with.
 
 Example:
     >>> from polo import Component, hookimpl

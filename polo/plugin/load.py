@@ -36,6 +36,8 @@ from polo.plugin.record import PluginRecord
 from polo.words import did_you_mean
 
 GROUP = "polo"
+#: seconds of this process that an installed plugin may take to load before its author is told
+SLOW = 1.0
 #: the distribution whose plugins count as polo's own
 FIRST_PARTY = "polo-rec"
 
@@ -90,7 +92,7 @@ class Plugins:
         return self._add(blank, lambda: _import_file(blank.module, file, source))
 
     def _add(self, blank: PluginRecord, load: Callable[[], ModuleType]) -> PluginRecord:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         try:
             record = self._register(blank, load())
         except (Exception, SystemExit) as error:  # whatever a plugin does while it is imported
@@ -100,6 +102,10 @@ class Plugins:
                 fix = "mend it, or unset POLO_STRICT_PLUGINS"
                 raise InputError(f"plugin {record.label} is broken: {record.error}", fix=fix) from error
         record = replace(record, seconds=time.perf_counter() - began)
+        worked = time.process_time() - worked
+        if worked > SLOW and not record.local and record.status == "ok":
+            slow = f"takes {worked:.1f} s to load, in every command: import what is heavy inside what needs it"
+            record = replace(record, warnings=(*record.warnings, slow))
         self.records.append(record)
         self._catalogue = None
         return record

@@ -9,6 +9,7 @@ from __future__ import annotations
 from polo.protocols.auditing import Audit as Audit
 from polo.protocols.auditing import Audited as Audited
 from polo.protocols.auditing import Finding as Finding
+from polo.protocols.auditing import Limited as Limited
 from polo.protocols.auditing import OfLists as OfLists
 from polo.protocols.average import Average as Average
 from polo.protocols.base import Base as Base
@@ -23,6 +24,7 @@ from polo.protocols.evaluation import Baseline as Baseline
 from polo.protocols.evaluation import Evaluator as Evaluator
 from polo.protocols.evaluation import Labelled as Labelled
 from polo.protocols.evaluation import Totals as Totals
+from polo.protocols.evaluation import Wanting as Wanting
 from polo.protocols.optimiser import Grouped as Grouped
 from polo.protocols.optimiser import Optimiser as Optimiser
 from polo.protocols.optimiser import ParamGroup as ParamGroup
@@ -33,14 +35,19 @@ from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import ExtraLoss as ExtraLoss
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
+from polo.protocols.policy import HasFacts as HasFacts
 from polo.protocols.policy import Policy as Policy
+from polo.protocols.policy import ReadsOwnTexts as ReadsOwnTexts
 from polo.protocols.policy import ScoresMany as ScoresMany
 from polo.protocols.policy import SharesForwards as SharesForwards
+from polo.protocols.policy import Shortens as Shortens
+from polo.protocols.policy import Spells as Spells
 from polo.protocols.policy import Top as Top
 from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble
 from polo.protocols.policy import Writes as Writes
 from polo.protocols.policy import advice_of as advice_of
+from polo.protocols.ranking import Numbers as Numbers
 from polo.protocols.ranking import Places as Places
 from polo.protocols.ranking import Ranked as Ranked
 from polo.protocols.scoring import Chooses as Chooses
@@ -51,6 +58,8 @@ from polo.protocols.scoring import RanksAll as RanksAll
 from polo.protocols.scoring import Reports as Reports
 from polo.protocols.scoring import Scorer as Scorer
 from polo.protocols.scoring import Together as Together
+from polo.protocols.tracker import Begins as Begins
+from polo.protocols.tracker import Concludes as Concludes
 from polo.protocols.tracker import Tracker as Tracker
 from polo.protocols.training import AfterStep as AfterStep
 from polo.protocols.training import AtZero as AtZero

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from polo.data import IntArray, Rows, Splits
+
+
+@dataclass(frozen=True)
+class Limited:
+    """What becomes of a split's rows under a policy's token limit.
+
+    Args:
+        rows: how many there are.
+        left_out: how many do not fit.
+        cut: how many fit because the beginning of their prompt was cut off.
+    """
+
+    rows: int
+    left_out: int
+    cut: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +37,7 @@ class Audited:
         negatives: whether the recipe draws its lists (``uniform``) or takes those of the file.
         n: declared length of a list; ``None`` where the whole catalogue is ranked.
         title_tokens: int64 ``[n_items]`` tokens of each title with its end token, where a text policy is at hand.
+        limited: split name -> what becomes of its rows, where answers belong to their rows and a policy is at hand.
     """
 
     splits: Splits
@@ -31,6 +47,7 @@ class Audited:
     negatives: Literal["uniform", "file"]
     n: int | None
     title_tokens: IntArray | None = None
+    limited: Mapping[str, Limited] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,5 +79,6 @@ class Audit(Protocol):
 class OfLists(Protocol):
     """An audit that says what it looks at; one without is called for every recipe."""
 
-    #: ``lists``: the recipe's candidate lists, so that there is nothing to look at where the whole catalogue is ranked
+    #: ``lists``: the recipe's candidate lists, so that there is nothing to look at where the whole catalogue is ranked;
+    #: ``items``: items that any row may have, so that it is left out where answers belong to their rows
     needs: frozenset[str]

@@ -13,8 +13,10 @@ from polo.protocols.ranking import Ranked
 class Evaluator(Protocol):
     """A metric over ranked candidate lists."""
 
-    #: among "ranks", "scores", "reference" (policy stages with a reference only), "generation" (policy stages only;
-    #: the policy must have ``generate``)
+    #: among "ranks", "scores", "reference" (policy stages with a reference only), "tokens" (systems whose scores are
+    #: sums over tokens only), "generation" (policy stages only; the policy must have ``generate``), "items" (data
+    #: whose rows have texts of their own are refused), and "all_rows" (a row's value depends on the others measured
+    #: with it, so that whole catalogues, which are ranked block by block, are refused)
     needs: frozenset[str]
 
     def per_row(self, ranked: Ranked) -> Mapping[str, FloatArray]:
@@ -55,3 +57,14 @@ class Labelled(Protocol):
     """A baseline whose name in results is not that of its component."""
 
     label: str
+
+
+@runtime_checkable
+class Wanting(Protocol):
+    """A baseline that is not for all data and says what it needs of them.
+
+    ``items``: items that any row may have; not where answers belong to their rows. ``history``: rows that show what
+    came before. Where the data have it not, ``all`` leaves it out, and asked for by name it is refused.
+    """
+
+    needs: frozenset[str]

@@ -18,7 +18,11 @@ class Optimiser(Protocol):
         """An optimiser over groups with ``params``, ``lr`` and ``weight_decay`` each.
 
         The engine sets ``lr`` of every group before each step. What the optimiser remembers of a parameter must be
-        tensors: ``step``, and others of the parameter's shape. Checkpoints hold nothing else of it.
+        tensors: ``step``, and others, of any shape. Checkpoints hold nothing else of it. Where weights are spread over
+        processes only tensors of the parameter's shape can be; an optimiser with others refuses such weights.
+
+        Raises:
+            InputError: the optimiser is not for these weights.
         """
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from polo.data import BoolArray, FloatArray, IntArray, Ragged, Rows
+from polo.texts import Said
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -82,6 +83,27 @@ class DeclaresUnit(Protocol):
 
 
 @runtime_checkable
+class ReadsOwnTexts(Protocol):
+    """A policy whose class says that it reads prompts and answers that belong to their rows (``Splits.own``).
+
+    Its ``pool`` is then the row's list. Another policy knows items of a catalogue only and is refused.
+    """
+
+    reads_own_texts: bool
+
+
+@runtime_checkable
+class Spells(Protocol):
+    """A policy that can say in text what it reads."""
+
+    def spelled(self, rows: Rows, items: IntArray) -> Sequence[tuple[Said, Sequence[Said]]]:
+        """Of each row its prompt, and what each of ``items [B, n]`` adds to it, without marks of begin and end.
+
+        Read as the texts of a row's own they give the very tokens that the policy scores.
+        """
+
+
+@runtime_checkable
 class Fits(Protocol):
     """A policy that cannot take every row."""
 
@@ -95,6 +117,14 @@ class Writes(Protocol):
 
     def generate(self, rows: Rows) -> list[str]:
         """Greedy completions of the rows' prompts."""
+
+
+@runtime_checkable
+class Shortens(Protocol):
+    """A policy that may cut the beginning of long prompts off."""
+
+    def shortened(self, rows: Rows) -> BoolArray:
+        """``[B]`` which rows have lost something."""
 
 
 #: what may be wrong with a policy that only its own options can mend
@@ -131,6 +161,14 @@ class Based(Protocol):
         Puts the base there if it is not, by hard links where it can. A base that others can have by name (a hub id, a
         folder that the user gave) stays where it is, and this does nothing.
         """
+
+
+@runtime_checkable
+class HasFacts(Protocol):
+    """A policy that knows what provenance should tell of it, beyond the recipe: such as whose code it ran."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Facts by name, as JSON takes them; the same however often a run is continued."""
 
 
 @runtime_checkable
@@ -208,7 +246,8 @@ class Embeds(Protocol):
     """A policy whose score is the inner product of a vector of the row and a vector of the item.
 
     Norms and temperatures are part of the vectors, so that ``score(rows, items)`` is the product and nothing else, and
-    a whole catalogue can be ranked block by block after one propagation.
+    a whole catalogue can be ranked block by block after one propagation. Each of the methods is one call of ``module``,
+    so that weights may be sharded.
     """
 
     def user_vectors(self, rows: Rows) -> Float[Tensor, "b d"]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from polo.data import FloatArray, IntArray, Rows
 from polo.protocols.policy import Policy
+from polo.protocols.ranking import Numbers
 
 
 @runtime_checkable
@@ -17,8 +18,9 @@ class Scorer(Protocol):
         """Sums of log-probabilities ``[N, n]`` and how many tokens each ran over ``[N, n]``."""
 
 
-#: scores ``[b, n]`` of the lists of b rows, and how many tokens each ran over
-Every = Callable[[Rows], tuple[FloatArray, IntArray]]
+#: scores ``[b, n]`` of the lists of b rows, an array that is the caller's from then on; and how many tokens each ran
+#: over (``None``: these are no sums of log-probabilities)
+Every = Callable[[Rows], tuple[Numbers, IntArray | None]]
 
 
 @runtime_checkable

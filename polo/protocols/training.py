@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: catalogue: ``scores.log_total``, from a policy that embeds
 #: end (averages): the stage ends where it says, and not when a measurement was no better
 #: top_items: a policy that finds its best items of the catalogue itself, so that what samplers peek with does too
+#: items: items that any row may have; data whose answers belong to their rows are refused
+#: history (policies, baselines): rows that show what came before; data without order or time, whose rows show nothing,
+#: are refused
+#: given_lists: training rows whose data bring a list with each
 Need = Literal[
     "negatives",
     "reference",
@@ -33,6 +37,9 @@ Need = Literal[
     "catalogue",
     "top_items",
     "end",
+    "items",
+    "history",
+    "given_lists",
 ]
 #: what a sampler may say of its draws beyond items (its attribute ``gives``)
 Gift = Literal["log_q"]
@@ -112,7 +119,7 @@ class Stateful(Protocol):
 
 @runtime_checkable
 class Needing(Protocol):
-    """A sampler or beta that says what it needs, as every loss does."""
+    """A sampler, beta, average or policy (its class) that says what it needs, as every loss does."""
 
     needs: frozenset[Need]
 

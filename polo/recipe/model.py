@@ -23,14 +23,22 @@ class Candidates:
 
     #: length of the list, the target included; ``all``: every item of the catalogue but what is masked
     n: Annotated[int, Ge(2)] | Literal["all"] = 20
-    #: ``uniform``: drawn by (seed, row) from items the user is not known to have consumed; ``file``: the file's own
+    #: ``uniform``: drawn by (seed, row) from items the user is not known to have consumed; ``file``: the file's own.
+    #: Where ``n`` is ``all`` nothing is drawn
     negatives: Literal["uniform", "file"] = "uniform"
-    #: seed of the draw
+    #: seed of the draw, and of which held-out rows are measured where a recipe asks for some of them
     seed: Annotated[int, Ge(0)] = 0
     #: of the whole catalogue, what is left out. ``taken``: what the user took before, that is the training split, what
     #: the row shows, and at test time the validation split; ``train``: the training split alone, as papers on
     #: collaborative filtering publish
     mask: Literal["taken", "train"] = "taken"
+
+    def __post_init__(self) -> None:
+        if self.n == "all" and self.negatives == "file":
+            raise InputError(
+                "n: all ranks the whole catalogue; negatives: file would never be looked at",
+                fix="give n the length of the file's lists, or leave negatives out",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,9 @@ class Validate:
     every: Annotated[int, Ge(0)] | Epochs | None = None
     #: the stage ends after this many measurements in a row that were no better than the best before; never if not given
     patience: Annotated[int, Ge(1)] | None = None
+    #: what measurements are compared by, for ``patience`` and ``select``, such as ``{use: ndcg, k: [20]}``: an
+    #: evaluator with one figure of each row; the hit ratio at 1 of the target if not given
+    metric: Ref["evaluator"] | None = None
     #: how many validation rows (all, if there are fewer)
     rows: Annotated[int, Ge(1)] = 400
 
@@ -91,7 +102,8 @@ class Stage:
     #: memory, not mathematics: flat tokens of one forward pass
     tokens_per_pass: Annotated[int, Ge(1)] = 8192
     validate: Validate = field(default_factory=Validate)
-    #: which weights the stage hands on: the last, or those with the best validation hit ratio, its start among them
+    #: which weights the stage hands on: the last, or those that were best on validation (by ``validate.metric``), its
+    #: start among them
     select: Literal["last", "best_valid"] = "last"
     #: optimiser steps between checkpoints; 0 saves at the end of the stage only
     checkpoint: Annotated[int, Ge(0)] = 100
@@ -106,6 +118,8 @@ class Evaluate:
     #: ``all``, or a list of baselines; an empty list is recorded in the results
     baselines: Literal["all"] | tuple[Ref["baseline"], ...] = "all"
     split: Literal["valid", "test"] = "test"
+    #: also measure the policy as it is before the first stage, as system ``base``
+    start: bool = False
     #: evaluate this many rows, drawn by ``candidates.seed``; all if not given
     rows: Annotated[int, Ge(1)] | None = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from jinja2 import Environment, PackageLoader
 
@@ -20,6 +21,17 @@ _LAST = 0.1
 _POINTS = 60
 #: shares of the largest eigenvalue below this are drawn there
 _LEAST = 1e-8
+
+#: what the columns of the table say
+LEGEND: Final = {
+    "loss": "mean over the last tenth of the steps",
+    "kappa": "condition number of the Hessian, in the vector of a row, of the log loss over all items, at the start "
+    "and at the end, the median over rows; at 1 every direction is equally steep, and gradient descent needs steps in "
+    "proportion to it",
+    "lengths": "the 99th percentile of the item vectors' lengths by the first, at the start",
+    "crowding": "mean cosine of an item to those nearest by angle, at the start",
+    "agree": "share of these that are among the nearest by who took them, at the start",
+}
 
 Curve = Sequence[tuple[float, float]]
 
@@ -68,16 +80,25 @@ class Diagnosed:
 
     @property
     def final_loss(self) -> float:
-        """Mean loss of the last tenth of the last stage's steps."""
-        curve = list(self.losses.values())[-1]
-        last = [loss for _, loss in curve[-max(1, math.ceil(_LAST * len(curve))) :]]
-        return sum(last) / len(last) if last else math.nan
+        """That of the last stage."""
+        return final_loss(list(self.losses.values())[-1])
+
+
+def final_loss(curve: Curve) -> float:
+    """Mean loss of the last tenth of the steps.
+
+    Example:
+        >>> final_loss([(step, 1.0 if step < 10 else 3.0) for step in range(11)])
+        2.0
+    """
+    last = [loss for _, loss in curve[-max(1, math.ceil(_LAST * len(curve))) :]]
+    return sum(last) / len(last) if last else math.nan
 
 
 def columns(rungs: Sequence[Diagnosed]) -> list[str]:
     """The heads of :func:`cells`."""
     metric = next(iter(rungs[0].figures), "")
-    return ["rung", "loss", "kappa 0", "kappa", "lengths", "crowding", "agree", *([metric] if metric else [])]
+    return ["rung", "loss", "kappa", "at end", "lengths", "crowding", "agree", *([metric] if metric else [])]
 
 
 def cells(rung: Diagnosed) -> list[Cell]:
@@ -127,6 +148,7 @@ def page(title: str, rungs: Sequence[Diagnosed], command: str) -> str:
         curves=[one for one in curves if one],
         pictures=[one for one in (*_spectra(rungs), _lengths(rungs), _neighbours(rungs)) if one],
         changes=[(one.name, one.run, " ".join(one.changes)) for one in rungs],
+        legend=LEGEND,
         command=command,
     )
 

@@ -153,14 +153,22 @@ def _drawn(line: Mapping[str, Any], name: str) -> bool:
     return isinstance(value, int | float) and abs(value) < _LARGEST
 
 
-def _hit_ratio(metrics: Sequence[Mapping[str, Any]], stage: str) -> str:
-    """HR@1 on the validation sample, with its interval where every point has one."""
-    name = "valid/hit_ratio@1"
+def _measured(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[str]:
+    """HR@1 on the validation sample, and what else measurements are compared by."""
+    names = dict.fromkeys(name for line in metrics if line.get("stage") == stage for name in line)
+    told = [name.removesuffix("/low") for name in names if name.startswith("valid/") and name.endswith("/low")]
+    return [_with_interval(metrics, stage, name) for name in dict.fromkeys(["valid/hit_ratio@1", *told])]
+
+
+def _with_interval(metrics: Sequence[Mapping[str, Any]], stage: str, name: str) -> str:
+    """A figure of the validation sample, with its interval where every point has one."""
     series = _series(metrics, stage, [name, f"{name}/low", f"{name}/high"])
     found, low, high = (series.get(one.removeprefix("valid/"), []) for one in (name, f"{name}/low", f"{name}/high"))
     band = [(x, a, b) for (x, a), (_, b) in zip(low, high, strict=False)] if len(low) == len(high) == len(found) else []
     said = " with its 95 % interval" if band else ""
-    return lines(f"{stage}: validation HR@1{said}", {"hit_ratio@1": found}, "step", band=band)
+    short = name.removeprefix("valid/")
+    called = "HR@1" if short == "hit_ratio@1" else short
+    return lines(f"{stage}: validation {called}{said}", {short: found}, "step", band=band)
 
 
 def stages(metrics: Sequence[Mapping[str, Any]]) -> list[Watched]:
@@ -173,10 +181,11 @@ def stages(metrics: Sequence[Mapping[str, Any]]) -> list[Watched]:
 
         curves = [
             plot("loss", "loss"),
-            _hit_ratio(metrics, stage),
+            *_measured(metrics, stage),
             plot("validation preference accuracy", "valid/preference_accuracy"),
             plot("reward margin", "rewards/margins"),
             plot("log-probabilities", "logps/chosen", "logps/rejected"),
+            plot("validation log-ratio to the reference", "valid/log_ratio/chosen", "valid/log_ratio/rejected"),
         ]
         collapse = [
             plot("loss beside hit ratio (validation)", "valid/loss", "valid/hit_ratio@1"),

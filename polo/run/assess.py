@@ -17,12 +17,16 @@ from polo.evaluate.examples import examples
 from polo.evaluate.kinds import kind_of
 from polo.evaluate.resume import Parts
 from polo.model.sharding import unsharded
+from polo.model.weights import Weights, restore
 from polo.protocols import Policy, Reports
 from polo.recipe.model import Recipe, Resolved
 from polo.run.prepare import Prepared
 from polo.store.cost import Ledger
 from polo.store.files import write_json
 from polo.store.runfolder import RunFolder
+
+#: the system that the policy is before its first stage
+START = "base"
 
 
 def protocol_of(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
@@ -44,8 +48,13 @@ def assess(
     accelerator: Accelerator,
     console: Console,
     ledger: Ledger,
+    start: Weights | None = None,
 ) -> dict[str, Any]:
-    """Baselines and the policy after each stage, on the same rows; writes ``eval/`` and ``results.json``."""
+    """Baselines and the policy after each stage, on the same rows; writes ``eval/`` and ``results.json``.
+
+    Args:
+        start: the policy's weights before the first stage, where they are measured too.
+    """
     recipe = resolved.recipe
     rows, composer = ready.test, ready.composer
     evaluators, scorer, names = ready.evaluators, ready.scorer, list(recipe.stages)
@@ -63,7 +72,13 @@ def assess(
         with ledger.part(name, system=True):
             baseline.fit(ready.splits)
             systems.append(kind.baseline(name, baseline))
+    baselines = [system.name for system in systems]
     reports: dict[str, Any] = {}
+    if start is not None:
+        with unsharded(policy.module):
+            restore(policy.module, start)
+        with ledger.part(START, system=True):
+            systems.append(kind.policy(START, START, policy, None))
     for name in names:
         with unsharded(policy.module):
             policy.load(folder.stage(name) / "policy")
@@ -77,7 +92,7 @@ def assess(
         "protocol": protocol_,
         "rows": len(rows),
         "users": len(np.unique(rows.user)),
-        "baselines": "all" if recipe.evaluate.baselines == "all" else [s.name for s in systems[: -len(names)]],
+        "baselines": "all" if recipe.evaluate.baselines == "all" else baselines,
         "scorer": {"use": recipe.evaluate.scorer.name, "reports": reports},
         **metrics.summarise(rows, values),
         "whole": {system.name: system.figures(rows, evaluators) for system in systems},

@@ -16,34 +16,27 @@ from polo.data import Splits
 from polo.errors import InputError, PoloError, Problem, RecipeError
 from polo.plugin.catalogue import Catalogue
 from polo.protocols import (
-    Applies,
     Audit,
     Baseline,
     DataSource,
-    DeclaresUnit,
-    Embeds,
     Evaluator,
     Foresees,
     Labelled,
     Policy,
     RanksAll,
     Scorer,
-    TopItems,
     Tracker,
-    Writes,
-    gives_of,
-    needs_of,
+    Wanting,
 )
 from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
+from polo.run import own
+from polo.run.conflicts import conflicts, of_evaluator
 from polo.run.imports import Code
 from polo.store.provenance import began_with
 from polo.store.runfolder import base_beside
 from polo.train.objective import Objective
 from polo.words import listing
-
-#: what an evaluator may need that only lists of candidates come with
-_OF_LISTS = frozenset({"reference", "generation"})
 
 
 def cache_dir() -> Path:
@@ -115,9 +108,7 @@ class Composer:
         splits = source.load()
         for name, rows in (("training", splits.train), ("test", splits.test)):
             if not len(rows):
-                raise InputError(
-                    f"no {name} rows in '{splits.name}'", where=self._where("data"), fix="look at its path"
-                )
+                raise InputError(f"no {name} rows in '{splits.name}'", where=self.where("data"), fix="look at its path")
         self._context = replace(self._context, splits=splits)
         return splits
 
@@ -136,47 +127,26 @@ class Composer:
             for name, stage in self.recipe.stages.items()
         }
         problems = [p for name in made for p in self._conflicts(name, self.recipe.stages[name], made[name])]
+        if splits := self._context.splits:
+            problems += own.against(splits, self.recipe, self._target(self.recipe.policy), self.where)
         if problems:
             raise RecipeError(problems)
         return made
 
     def _conflicts(self, name: str, stage: Stage, objective: Objective) -> list[Problem]:
-        policy, policy_class = f"policy '{self.recipe.policy.name}'", self._target(self.recipe.policy)
-        unit = policy_class.unit if isinstance(policy_class, DeclaresUnit) else None
-        chosen: dict[str, tuple[Choice | None, object]] = {
-            "loss": (stage.loss, objective.loss),
-            "sampler": (stage.sampler, objective.sampler),
-            "beta": (stage.beta, objective.beta),
-            "average": (stage.average, None if stage.average is None else self.build(stage.average)),
-        }
-        named = {kind: f"{kind} '{choice.name}'" for kind, (choice, _) in chosen.items() if choice is not None}
-        sampler, found = named.get("sampler"), []
-        drawing, saying = listing(self._without_options("sampler")), listing(self._catalogue.tagged("sampler", "log_q"))
-        for kind, title in named.items():
-            needs, where = needs_of(chosen[kind][1]), self._where("stages", name, kind)
-            if "negatives" in needs and sampler is None:
-                found.append(Problem(where, f"{title} needs negatives; stage '{name}' has no sampler",
-                                     f"add `sampler:` and one of: {drawing}"))  # fmt: skip
-            if "log_q" in needs and sampler is not None and "log_q" not in gives_of(objective.sampler):
-                found.append(Problem(where, f"{title} corrects for how negatives were drawn; {sampler} does not say",
-                                     f"draw with one of: {saying}"))  # fmt: skip
-            if "reference" in needs and self.recipe.reference == "none":
-                found.append(Problem(where, f"{title} needs a reference; the recipe says `reference: none`",
-                                     "name a stage, or `base`"))  # fmt: skip
-            if "logprob" in needs and unit == "similarity":
-                found.append(Problem(where, f"{title} needs log-probabilities; {policy} gives similarities",
-                                     "choose another loss or a text policy"))  # fmt: skip
-            if "end" in needs and stage.validate.patience is not None:
-                found.append(Problem(where, f"{title} needs to know when the stage ends; its validate.patience may end "
-                                     "it earlier", "leave patience out, or choose another average"))  # fmt: skip
-            if "catalogue" in needs and not isinstance(policy_class, Embeds):
-                found.append(Problem(where, f"{title} needs what all items score together, with its gradient; {policy} "
-                                     "has no vectors to make it of",
-                                     f"choose a loss of drawn negatives, or {self._policies(Embeds)}"))  # fmt: skip
-            if "top_items" in needs and not isinstance(policy_class, TopItems):
-                found.append(Problem(where, f"{title} needs the best items of the catalogue; {policy} finds none",
-                                     f"choose another sampler, or {self._policies(TopItems)}"))  # fmt: skip
-        return found
+        return conflicts(
+            name,
+            stage,
+            objective,
+            None if stage.average is None else self.build(stage.average),
+            recipe=self.recipe,
+            policy=self._target(self.recipe.policy),
+            splits=self._context.splits,
+            where=self.where,
+            drawing=list(self._without_options("sampler")),
+            saying=self._catalogue.tagged("sampler", "log_q"),
+            policies=self._policies,
+        )
 
     def _policies(self, contract: type[Any]) -> str:
         """The installed policies that keep a contract, in words."""
@@ -207,32 +177,35 @@ class Composer:
         """The recipe's evaluators.
 
         Raises:
-            RecipeError: one needs generated text, and the policy makes none; or one needs lists, and there are none.
+            RecipeError: one needs generated text, and the policy makes none; or one needs lists or a catalogue, and
+                there are none.
         """
         made: list[Evaluator] = []
         problems = []
         for index, choice in enumerate(self.recipe.evaluate.evaluators):
             made.append(self.build(choice))
-            if "generation" in made[-1].needs and not isinstance(self._target(self.recipe.policy), Writes):
-                where = self._where("evaluate", "evaluators", index)
-                what = f"evaluator '{choice.name}' needs generated text; policy '{self.recipe.policy.name}' makes none"
-                problems.append(Problem(where, what, "leave it out, or choose a text policy"))
-            elif self.recipe.candidates.n == ALL and (needs := made[-1].needs & _OF_LISTS):
-                where = self._where("evaluate", "evaluators", index)
-                what = (
-                    f"evaluator '{choice.name}' needs {listing(sorted(needs))} for a list of candidates; candidates.n: "
-                    "all ranks the whole catalogue and has neither"
-                )
-                problems.append(Problem(where, what, "leave it out, or give candidates.n a number"))
+            where, policy = self.where("evaluate", "evaluators", index), self._target(self.recipe.policy)
+            problems += of_evaluator(choice.name, made[-1], where, self.recipe, policy, self._context.splits)
         if problems:
             raise RecipeError(problems)
         return made
 
     def baselines(self) -> dict[str, Baseline]:
-        """Baselines by name; ``all`` are those whose ``applies`` (if they have one) accepts the data."""
+        """Baselines by name; ``all`` are those that go with the data (by ``applies`` and ``needs``, if they have them).
+
+        Raises:
+            RecipeError: one that is asked for by name needs a catalogue, and there is none.
+        """
         chosen = self.recipe.evaluate.baselines
         if not isinstance(chosen, str):
             built = [(choice.name, self.build(choice)) for choice in chosen]
+            problems = []
+            for at, (name, one) in enumerate(built):
+                where, what = self.where("evaluate", "baselines", at), f"baseline '{name}'"
+                needs = one.needs if isinstance(one, Wanting) else ()
+                problems += own.missing(self._context.splits, needs, where, what, "leave it out")
+            if problems:
+                raise RecipeError(problems)
             return {one.label if isinstance(one, Labelled) else name: one for name, one in built}
         return self._every("baseline")
 
@@ -241,12 +214,11 @@ class Composer:
         return self._every("audit")
 
     def _every(self, kind: str) -> dict[str, Any]:
-        """All components of a kind that need no options, by name; without those whose ``applies`` refuses the data."""
+        """All components of a kind that need no options, by name; without those that do not go with the data."""
         built = {}
         for name, options in self._without_options(kind).items():
             component = self.build(Choice(kind, name, None if options is None else options(), name))
-            splits = self._context.splits
-            if splits is None or not isinstance(component, Applies) or component.applies(splits):
+            if own.goes_with(component, self._context.splits):
                 built[name] = component
         return built
 
@@ -273,14 +245,15 @@ class Composer:
                 "block by block"
             )
             fix = "leave evaluate.scorer out, or give candidates.n a number"
-            raise RecipeError([Problem(self._where("evaluate", "scorer"), what, fix)])
+            raise RecipeError([Problem(self.where("evaluate", "scorer"), what, fix)])
         scorer: Scorer = self.build(choice)
         return scorer
 
-    def trackers(self) -> list[Tracker]:
-        return [self.build(choice) for choice in self.recipe.trackers]
+    def trackers(self) -> list[tuple[str, Tracker]]:
+        """Name and tracker, as the recipe lists them."""
+        return [(choice.name, self.build(choice)) for choice in self.recipe.trackers]
 
-    def _where(self, *path: str | int) -> str:
+    def where(self, *path: str | int) -> str:
         """The place of a value in the recipe, or of the nearest thing above it."""
         for end in range(len(path), 0, -1):
             if origin := self._resolved.origins.get(path[:end]):

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from polo.data import Rows, Splits
+from polo.data import FloatArray, Rows, Splits
 from polo.errors import InputError
 from polo.evaluate import curvature, geometry
 from polo.evaluate.metrics import MODEL
@@ -87,15 +87,7 @@ def sample(rows: Rows) -> Rows:
 
 def seen(policy: Embeds, rows: Rows, splits: Splits) -> Seen:
     """Geometry of the item vectors, and the median spectrum of the Hessians at the rows' vectors."""
-    module = policy.module if isinstance(policy, Policy) else None
-    training = module is not None and module.training
-    if module is not None:
-        module.eval()
-    with torch.no_grad():
-        items, users = (v.detach().double().cpu().numpy() for v in (policy.item_vectors(), policy.user_vectors(rows)))
-    if module is not None:
-        module.train(training)
-    found = np.stack([curvature.spectrum(items, user) for user in users])
+    items, found = spectra(policy, rows)
     lie = geometry.look(items, splits.sequences)
     shares = found / np.maximum(found[:, :1], np.finfo(float).tiny)
     return Seen(
@@ -106,6 +98,24 @@ def seen(policy: Embeds, rows: Rows, splits: Splits) -> Seen:
         condition=float(np.median([curvature.condition(one) for one in found])),
         spectrum=np.median(shares, axis=0).tolist(),
     )
+
+
+def condition(policy: Embeds, rows: Rows) -> float:
+    """The median condition number of the Hessians at the rows' vectors."""
+    return float(np.median([curvature.condition(one) for one in spectra(policy, rows)[1]]))
+
+
+def spectra(policy: Embeds, rows: Rows) -> tuple[FloatArray, FloatArray]:
+    """The item vectors ``[n, d]``, and the eigenvalues ``[b, m]`` of the Hessian at each row's vector."""
+    module = policy.module if isinstance(policy, Policy) else None
+    training = module is not None and module.training
+    if module is not None:
+        module.eval()
+    with torch.no_grad():
+        items, users = (v.detach().double().cpu().numpy() for v in (policy.item_vectors(), policy.user_vectors(rows)))
+    if module is not None:
+        module.train(training)
+    return items, np.stack([curvature.spectrum(items, user) for user in users])
 
 
 def losses(folder: RunFolder, resolved: Resolved) -> Mapping[str, list[tuple[float, float]]]:

@@ -85,7 +85,8 @@ def stage_prints(
         lists = policy.pool == "candidates" or measured
         used = recipe.reference in made or recipe.reference in weights
         reference = made[recipe.reference].fingerprint if recipe.reference in made else weights.get(recipe.reference)
-        choices = [recipe.policy, stage.loss, stage.sampler, stage.beta, stage.optimiser, stage.average]
+        choices = [recipe.policy, stage.loss, stage.sampler, stage.beta, stage.optimiser, stage.average,
+                   stage.validate.metric if measured else None]  # fmt: skip
         made[name] = Print({
             "recipe": {
                 f"stages.{name}": told, "seed": tree["seed"], "policy": tree["policy"],

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-#: names of folders that distributions are installed into
+#: names of folders that distributions are installed into; any other (``pip install --target``) shows by its records
 _INSTALLED = ("site-packages", "dist-packages")
 #: polo's own package: what a component imports from it belongs to the component's behaviour
 _POLO = __name__.partition(".")[0]
@@ -80,8 +80,7 @@ class Code:
         """Whether a top-level module lies in no place that distributions are installed into."""
         if top not in self._outside:
             place = None if top in sys.stdlib_module_names else _place(top)
-            installed = place is not None and any(folder in place.parts for folder in _INSTALLED)
-            self._outside[top] = place is not None and not installed
+            self._outside[top] = place is not None and not _installed(place)
         return self._outside[top]
 
     def _source(self, name: str) -> _Source | None:
@@ -177,6 +176,12 @@ def _parents(name: str) -> Iterable[str]:
     """Packages around a module: they run before it does."""
     names = name.split(".")
     return (".".join(names[:end]) for end in range(1, len(names)))
+
+
+def _installed(place: Path) -> bool:
+    """Whether the file of a top-level module lies where distributions are installed into."""
+    root = place.parent.parent if place.stem == "__init__" else place.parent
+    return any(folder in place.parts for folder in _INSTALLED) or any(root.glob("*.dist-info"))
 
 
 def _place(name: str) -> Path | None:

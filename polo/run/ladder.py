@@ -144,3 +144,15 @@ def chosen(rungs: Sequence[Rung], words: Sequence[str]) -> list[Rung]:
     if len(set(twice)) < len(twice):
         raise InputError("two rungs have one name", where="--rung", fix="call them differently")
     return found
+
+
+def together(words: Sequence[str], changes: Sequence[str]) -> list[str]:
+    """Overrides of a recipe with those of a rung, which hold already what the former say of the same key or below it.
+
+    Example:
+        >>> together(["policy.items.encoder.k=3", "seed=1"], ["policy.items.encoder={use: lsa}"])
+        ['seed=1', 'policy.items.encoder={use: lsa}']
+    """
+    keys = [change.partition("=")[0] for change in changes]
+    said = [word for word in words if not any(f"{word.partition('=')[0]}.".startswith(f"{key}.") for key in keys)]
+    return [*said, *changes]

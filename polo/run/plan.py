@@ -17,8 +17,9 @@ SAMPLE = 256
 def lines(recipe: Recipe, ready: Prepared, policy: Policy | None) -> list[str]:
     """The plan: data, then each stage with rows, steps and tokens, then memory. ``policy`` None leaves tokens out."""
     splits = ready.splits
+    said = "items" if splits.own is None else f"answers to {len(splits.own.prompts):,} prompts"
     head = (
-        f"data: {splits.name} ({splits.form}), {len(splits.items):,} items; rows: {len(splits.train):,} train, "
+        f"data: {splits.name} ({splits.form}), {len(splits.items):,} {said}; rows: {len(splits.train):,} train, "
         f"{len(splits.valid):,} validation, {len(splits.test):,} test"
     )
     out = [head]
@@ -44,6 +45,7 @@ def lines(recipe: Recipe, ready: Prepared, policy: Policy | None) -> list[str]:
             f"({_short(16 * trained)}B with optimiser and reference)"
         )
     ranked = "the whole catalogue" if recipe.candidates.n == ALL else f"{recipe.candidates.n} candidates"
+    ranked = ranked if splits.own is None else f"their own answers, at most {recipe.candidates.n}"
     out.append(f"evaluate: {len(ready.test):,} {recipe.evaluate.split} rows x {ranked}")
     return out
 

@@ -16,9 +16,14 @@ from polo.data import Rows, Splits
 from polo.errors import InputError
 from polo.protocols import Evaluator, Fits, Policy, Scorer, advice_of
 from polo.randomness import seed_of
-from polo.recipe.model import Recipe
+from polo.recipe.model import Recipe, Stage
 from polo.run.compose import Composer
 from polo.train.objective import Objective
+from polo.train.validation import figure_of
+from polo.words import listing
+
+#: what an evaluator may need of a look at validation rows
+_LOOKED_AT = frozenset({"ranks", "scores"})
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Prepared:
     splits: Splits
     objectives: Mapping[str, Objective]
     evaluators: Sequence[Evaluator]
+    metrics: Mapping[str, Evaluator | None]
     scorer: Scorer
     train: Mapping[str, Rows]
     validation: Mapping[str, Rows]
@@ -38,6 +44,8 @@ class Prepared:
 def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
     """Components and rows; raises everything that can be known without the model."""
     objectives, evaluators, scorer = composer.objectives(), composer.evaluators(), composer.scorer()
+    composer.baselines()  # one that cannot serve is refused before anything is trained
+    metrics = {name: metric_of(composer, name, stage) for name, stage in recipe.stages.items()}
     # what is measured on belongs to the protocol and stays the same when the recipe's seed changes
     measured = recipe.candidates.seed
     train, validation = {}, {}
@@ -47,7 +55,7 @@ def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
         validation[name] = ranked_on(recipe, splits, sample, "valid")
     chosen = splits.test if recipe.evaluate.split == "test" else splits.valid
     test = ranked_on(recipe, splits, subsample(chosen, recipe.evaluate.rows, measured), recipe.evaluate.split)
-    return Prepared(composer, splits, objectives, evaluators, scorer, train, validation, test)
+    return Prepared(composer, splits, objectives, evaluators, metrics, scorer, train, validation, test)
 
 
 def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[str], None]) -> Prepared:
@@ -64,6 +72,29 @@ def for_policy(ready: Prepared, recipe: Recipe, policy: Policy, say: Callable[[s
         validation={name: fitting(policy, rows, "validation", say) for name, rows in ready.validation.items()},
         test=fitting(policy, ready.test, recipe.evaluate.split, say),
     )
+
+
+def metric_of(composer: Composer, name: str, stage: Stage) -> Evaluator | None:
+    """What the measurements of a stage are compared by; ``None`` where nothing is asked for.
+
+    Raises:
+        InputError: it needs what a look at validation rows does not give, or has not one figure of each row.
+    """
+    if stage.validate.metric is None:
+        return None
+    metric: Evaluator = composer.build(stage.validate.metric)
+    where = composer.where("stages", name, "validate", "metric")
+    if unmet := sorted(metric.needs - _LOOKED_AT):
+        raise InputError(
+            f"evaluator '{stage.validate.metric.name}' needs {listing(unmet)}, which no measurement has",
+            where=where,
+            fix="choose a metric of ranks",
+        )
+    try:
+        figure_of(metric)
+    except InputError as error:
+        raise InputError(error.what, where=where, fix=error.fix) from None
+    return metric
 
 
 def ranked_on(recipe: Recipe, splits: Splits, rows: Rows, split: Literal["valid", "test"]) -> Rows:

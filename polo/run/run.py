@@ -8,37 +8,40 @@ Nothing is written to the run folder before everything that can be refused has b
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
-from polo.audit import verdicts
 from polo.console import Console
 from polo.errors import InputError
 from polo.model.sharding import can_shard, spread
+from polo.model.weights import Weights, snapshot
 from polo.plugin.load import Plugins
-from polo.protocols import Based, Policy, Together, Tracker
+from polo.protocols import Based, Policy, Together
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
 from polo.run import plan
 from polo.run.assess import assess, protocol_of
+from polo.run.auditing import at_start
 from polo.run.compose import Composer
 from polo.run.fingerprint import Print
 from polo.run.launch import peer_lost
 from polo.run.prepare import Prepared, for_policy, prepare
+from polo.run.resumed import same_recipe
 from polo.run.stages import Stages
+from polo.run.watching import Watch
 from polo.store import provenance
 from polo.store.cost import Ledger
 from polo.store.files import cannot_write, write_bytes, write_json
-from polo.store.provenance import base_of, same_base
+from polo.store.provenance import base_of, facts_of, same_base
 from polo.store.runfolder import RunFolder
 from polo.store.shapes import Provenance, read
 
@@ -56,7 +59,13 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
     precision = "no" if recipe.precision == "fp32" or (recipe.precision == "auto" and cpu) else "bf16"
     # buffers (rotary tables) are constants; sending them around would tie the number of passes of the ranks together
     ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
-    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
+    try:
+        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
+    except ValueError:  # an earlier run of this process had another precision or device, which accelerate remembers
+        if PartialState().num_processes > 1:
+            raise
+        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - its own way to begin anew
+        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
 
 
 def named(resolved: Resolved) -> Resolved:
@@ -76,6 +85,7 @@ class Run:
         resume: a run folder to go on in; ``None`` starts a new one.
         shard: each process keeps a part of the weights only. Memory, not mathematics.
         retrain: train stages of ``resume`` again that were made from other data, code or base than today's.
+        quiet: say nothing but warnings.
 
     Raises:
         InputError: ``resume`` began with another recipe, or there is no second process to ``shard`` with.
@@ -89,15 +99,16 @@ class Run:
         *,
         shard: bool = False,
         retrain: bool = False,
+        quiet: bool = False,
     ) -> None:
         self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
         self._accelerator = accelerator_of(self.recipe)
-        self.console = Console(silent=not self._accelerator.is_main_process)
+        self.console = Console(silent=not self._accelerator.is_main_process, quiet=quiet)
         self._resumed, self._shard, self._retrain = resume, shard, retrain
         if shard:
             can_shard(self._accelerator)
         if resume is not None:
-            self._same_recipe(resume)
+            same_recipe(self.resolved, resume)
 
     @property
     def is_main(self) -> bool:
@@ -157,32 +168,29 @@ class Run:
         with ledger.part("start"):
             ready = self.prepare(None if self._retrain else self._resumed)
             policy, ready = self._policy(ready)
+            start = self._start(policy)
             prints = self._prints(ready, policy)
+            trackers = ready.composer.trackers() if self.is_main else []
+        watch = Watch(self._plugins, trackers, self.console.warn)
         folder = self._folder()
         if self.is_main:
             ledger = ledger.moved(folder.path)
         for line in plan.lines(self.recipe, ready, policy):
             self.console.say(line)
-        hook = self._plugins.manager.hook
         error: BaseException | None = None
         try:
             if self.is_main:
                 self._describe(folder, ready, policy)
-                self._audit(folder, ready, policy)
-                hook.polo_run_started(run=folder.path, recipe=self.resolved.tree)
-            trackers = ready.composer.trackers() if self.is_main else []
-            try:
-                stages = self._stages(folder, ready, policy, trackers)
-                if self._retrain:
-                    stages.forget_changed(prints)
-                stages.train_all(prints, ledger)
-            finally:
-                for tracker in trackers:
-                    tracker.close()
+                at_start(folder, self.recipe, ready, policy, self.console.say)
+                watch.started(folder.path, self.resolved.tree)
+            stages = self._stages(folder, ready, policy, watch)
+            if self._retrain:
+                stages.forget_changed(prints)
+            stages.train_all(prints, ledger)
             with ledger.part("evaluation"):
-                results = self._assess(folder, ready, policy, ledger)
+                results = self._assess(folder, ready, policy, ledger, start)
             if self.is_main:
-                hook.polo_evaluated(run=folder.path, results=results)
+                watch.evaluated(folder.path, results)
         except BaseException as caught:
             error = peer_lost(caught) if self._accelerator.num_processes > 1 else caught
             if isinstance(caught, KeyboardInterrupt):
@@ -192,12 +200,13 @@ class Run:
             raise
         finally:
             if self.is_main:
-                hook.polo_run_ended(run=folder.path, error=error)
+                watch.ended(folder.path, error)
             folder.release()
         return folder, results
 
-    def _stages(self, folder: RunFolder, ready: Prepared, policy: Policy, trackers: Sequence[Tracker] = ()) -> Stages:
-        return Stages(self.resolved, self._plugins, self._accelerator, self.console, folder, ready, policy, trackers)
+    def _stages(self, folder: RunFolder, ready: Prepared, policy: Policy, watch: Watch | None = None) -> Stages:
+        watch = watch or Watch(self._plugins)
+        return Stages(self.resolved, self._accelerator, self.console, folder, ready, policy, watch)
 
     def _prints(self, ready: Prepared, policy: Policy) -> dict[str, Print]:
         """What the stages are made from; a run that goes on must have begun with the same."""
@@ -247,6 +256,7 @@ class Run:
             "data": {"name": ready.splits.name, "form": ready.splits.form, "fingerprint": ready.splits.fingerprint,
                      "licence": ready.splits.licence, "notes": dict(ready.splits.notes)},
             "base": {"sha256": base_of(policy)},
+            "policy": facts_of(policy),
             "protocol": protocol_of(self.recipe, ready),
             "seed": self.recipe.seed,
             "processes": processes,
@@ -256,31 +266,14 @@ class Run:
         write_json(path, facts)
         write_bytes(folder.path / "resolved.yaml", to_yaml(self.resolved).encode())  # last: from here on it can go on
 
-    def _audit(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
-        """Whether the data and the protocol can be trusted, before anything is trained on them."""
-        recipe, splits = self.recipe, ready.splits
-        tokens = policy.tokens(torch.arange(len(splits.items))[None])[0].numpy() if policy.unit == "logprob" else None
-        verdicts.at_start(
-            folder.path,
-            ready.composer.audits(),
-            lambda: verdicts.audited(splits, recipe.candidates, split=recipe.evaluate.split, title_tokens=tokens),
-            self.console.say,
-        )
+    def _start(self, policy: Policy) -> Weights | None:
+        """The weights before the first stage, if they are to be measured."""
+        return snapshot(policy.module) if self.recipe.evaluate.start else None
 
-    def _same_recipe(self, folder: RunFolder) -> None:
-        """Going on needs the very recipe that the run began with."""
-        began = read(folder.path / "provenance.json", Provenance, fix="restore the file, or start a new run")["recipe"]
-        now = json.loads(json.dumps(self.resolved.tree))
-        differing = sorted(path for path in _differing(began, now) if path != "out")
-        if differing:
-            raise InputError(
-                f"the recipe is not the one that this run began with; it differs in {', '.join(differing[:5])}",
-                where=str(folder.path),
-                fix="start a new run, or give the same recipe and overrides; `init_from:` starts anew from weights",
-            )
-
-    def _assess(self, folder: RunFolder, ready: Prepared, policy: Policy, ledger: Ledger) -> dict[str, Any]:
-        return assess(self.resolved, ready, policy, folder, self._accelerator, self.console, ledger)
+    def _assess(
+        self, folder: RunFolder, ready: Prepared, policy: Policy, ledger: Ledger, start: Weights | None
+    ) -> dict[str, Any]:
+        return assess(self.resolved, ready, policy, folder, self._accelerator, self.console, ledger, start)
 
     def evaluate_again(self, folder: RunFolder) -> dict[str, Any]:
         """``polo eval``: the systems of a finished run under this (perhaps changed) evaluation."""
@@ -288,18 +281,10 @@ class Run:
             folder.intact(folder.stage(name))
         policy, ready = self._policy(self.prepare(folder))
         same_base(folder.path, policy)
-        return self._assess(folder, ready, policy, Ledger(None))
+        return self._assess(folder, ready, policy, Ledger(None), self._start(policy))
 
     @contextlib.contextmanager
     def _main_first(self) -> Iterator[None]:
         """The first process builds (and fills caches), the others follow and find them."""
         with self._accelerator.main_process_first():
             yield
-
-
-def _differing(a: Any, b: Any, path: str = "") -> list[str]:
-    """Dotted paths at which two trees differ."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        keys = [k for k in {**a, **b} if k in a or k in b]
-        return [d for k in keys for d in _differing(a.get(k), b.get(k), f"{path}.{k}" if path else str(k))]
-    return [] if a == b else [path]

@@ -5,8 +5,9 @@ Knows references, fingerprints and where weights are kept. The loop itself is in
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,20 @@ import torch
 from accelerate import Accelerator
 
 from polo.console import Console
+from polo.model.frozen import frozen
 from polo.model.reference import Reference, ScoreCache, cache_folder, cache_header
 from polo.model.sharding import unsharded
-from polo.model.weights import Weights, digest, restore, snapshot
-from polo.plugin.load import Plugins
-from polo.protocols import Policy, Tracker
+from polo.model.weights import Weights, digest, restore, trainable
+from polo.protocols import Policy
 from polo.recipe.model import Resolved
 from polo.run.compose import cache_dir
 from polo.run.fingerprint import Print, changed, keep_print, kept_prints, refuse_changed, scoring_code, stage_prints
 from polo.run.prepare import Prepared
+from polo.run.watching import Watch
 from polo.store.cost import COST, Ledger, read_stage_cost
-from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_json
+from polo.store.files import ABANDONED, damage, sweep, whole_folder, write_bytes, write_json
 from polo.store.provenance import base_of
-from polo.store.runfolder import RunFolder
+from polo.store.runfolder import LOG, RunFolder, read_log
 from polo.train.checkpoint import of_stage
 from polo.train.loop import Job, train
 from polo.train.objective import Objective
@@ -38,17 +40,16 @@ class Stages:
     """Trains the stages of ``resolved`` into ``folder``; the policy ends with the last stage's weights."""
 
     resolved: Resolved
-    plugins: Plugins
     accelerator: Accelerator
     console: Console
     folder: RunFolder
     ready: Prepared
     policy: Policy
-    trackers: Sequence[Tracker]
+    watch: Watch
 
     def prints(self) -> dict[str, Print]:
         """What every stage is made from; nothing is trained or written for it."""
-        weights = {name: digest(value) for name, value in self._given().items()}
+        weights = {name: digest(value) for name, value in self._given()}
         data = self.ready.splits.fingerprint
         return stage_prints(self.resolved, self.ready.composer, data, self.policy, weights, __name__)
 
@@ -75,26 +76,33 @@ class Stages:
     def _begun(self, folder: RunFolder, name: str) -> bool:
         return folder.stage(name).is_dir() or bool(of_stage(folder.checkpoints, name))
 
-    def _given(self) -> dict[str, Weights]:
-        """The weights that are there before the first stage: the base, and the reference if it is a folder."""
-        reference = self.resolved.recipe.reference
-        weights: dict[str, Weights] = {"base": snapshot(self.policy.module)}
+    def _given(self) -> Iterator[tuple[str, Weights]]:
+        """The weights that are there before the first stage: the base, and the reference if it is a folder.
+
+        They are the policy's own, while they are looked at.
+        """
+        reference, module = self.resolved.recipe.reference, self.policy.module
+        yield "base", trainable(module)
         if reference not in ("base", "none", *self.resolved.recipe.stages):
-            with unsharded(self.policy.module):
+            base = self._frozen()
+            with unsharded(module):
                 self.policy.load(Path(reference))
-            weights[reference] = snapshot(self.policy.module)
-            restore(self.policy.module, weights["base"])
-        return weights
+            yield reference, trainable(module)
+            restore(module, base)
+
+    def _frozen(self) -> Weights:
+        return frozen(self.policy.module, cache_dir() / "frozen")
 
     def train_all(self, prints: Mapping[str, Print], ledger: Ledger) -> None:
         """Trains stage after stage; each is taken from the run, from the cache, or trained. Costs go to the ledger."""
-        reference, stages = self.resolved.recipe.reference, self.resolved.recipe.stages
-        kept = {reference, *(stage.start for stage in stages.values())}
-        weights = self._given()
+        recipe, stages = self.resolved.recipe, self.resolved.recipe.stages
+        asked = any(objective.needs("reference") for objective in self.ready.objectives.values())
+        kept = {stage.start for stage in stages.values()} | ({recipe.reference} if asked else set())
+        weights = {name: self._frozen() for name, _ in self._given() if name in kept}
         previous = "base"
         for name, stage in stages.items():
             objective = self.ready.objectives[name]
-            frozen = weights.get(reference) if objective.needs("reference") else None
+            frozen = weights.get(recipe.reference) if objective.needs("reference") else None
             if self.accelerator.is_main_process:
                 keep_print(self.folder.path, name, prints[name])
             if self._taken(name, prints[name].fingerprint):
@@ -104,10 +112,10 @@ class Stages:
                     restore(self.policy.module, weights[stage.start])
                     previous = stage.start
                 with ledger.part(name, fingerprint=prints[name].fingerprint):
-                    self._train(name, objective, frozen, previous == reference, ledger)
+                    self._train(name, objective, frozen, previous == recipe.reference, ledger)
                 self._keep(name, prints[name].fingerprint, ledger)
             if name in kept:
-                weights[name] = snapshot(self.policy.module)
+                weights[name] = self._frozen()
             previous = name
         with unsharded(self.policy.module):
             if self.accelerator.is_main_process and damage(self.folder.final) is not None:
@@ -127,6 +135,8 @@ class Stages:
                 self.console.say(f"{name}: taken from {whose} (fingerprint {fingerprint})")
                 if self.accelerator.is_main_process and place == cached:
                     self.folder.rewind(name, -1)
+                    for line in read_log(place / LOG):
+                        self.folder.log(line)
                     self.folder.log({"stage": name, "step": 0, "cached": fingerprint})
                     with whole_folder(self.folder.stage(name), manifest=False) as temporary:
                         shutil.copytree(place, temporary, dirs_exist_ok=True)
@@ -145,6 +155,8 @@ class Stages:
             (temporary / "policy").mkdir()
             self.policy.save(temporary / "policy")
             write_json(temporary / COST, ledger.stage(name))
+            lines = [line for line in self.folder.metrics() if line["stage"] == name]
+            write_bytes(temporary / LOG, "".join(json.dumps(line) + "\n" for line in lines).encode())
         if damage(cached) is None:
             return  # a run beside this one was first; others may be reading it
         sweep(cached.parent, ABANDONED)
@@ -165,17 +177,14 @@ class Stages:
         )
         autocast = torch.bfloat16 if precision == "bf16" else None
         reference = None if frozen is None else Reference(self.policy, frozen, cache, stage.tokens_per_pass, autocast)
-        hook = self.plugins.manager.hook
 
         def log(line: Mapping[str, Any]) -> None:
             if not self.accelerator.is_main_process:
                 return
             self.folder.log(line)
-            for tracker in self.trackers:
-                tracker.log(line)
             if "valid/hit_ratio@1" in line:
                 ledger.tick()
-            hook.polo_step_ended(stage=name, step=line["step"], metrics=line)
+            self.watch.line(name, line)
 
         def rewind(stage_name: str, step: int) -> None:
             if self.accelerator.is_main_process:
@@ -193,6 +202,7 @@ class Stages:
                 starts_at_reference=frozen is not None and starts_at_reference,
                 rows=self.ready.train[name],
                 validation=self.ready.validation[name],
+                metric=self.ready.metrics[name],
                 accelerator=self.accelerator,
                 console=self.console,
                 checkpoints=self.folder.checkpoints,

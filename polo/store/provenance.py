@@ -13,7 +13,7 @@ from typing import Any
 
 from polo.errors import InputError
 from polo.plugin.load import Plugins
-from polo.protocols import Based, Policy
+from polo.protocols import Based, HasFacts, Policy
 from polo.store.shapes import Provenance, read
 
 #: distributions whose versions can change a number
@@ -22,6 +22,7 @@ WATCHED = (
     "torch",
     "transformers",
     "peft",
+    "bitsandbytes",
     "accelerate",
     "safetensors",
     "tokenizers",
@@ -45,6 +46,11 @@ def versions() -> dict[str, str]:
 def base_of(policy: Policy) -> str:
     """sha256 of the policy's base; empty for a policy without one."""
     return policy.base_hash() if isinstance(policy, Based) else ""
+
+
+def facts_of(policy: Policy) -> dict[str, Any]:
+    """What the policy tells of itself; empty for one that has nothing to tell."""
+    return dict(policy.facts()) if isinstance(policy, HasFacts) else {}
 
 
 def began_with(run: Path) -> str:

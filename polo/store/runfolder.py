@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from polo.errors import InputError
 from polo.plugin.trust import Kept
@@ -19,6 +19,9 @@ from polo.store.shapes import parsed
 
 #: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
 _STAMP = re.compile(r"^(\d{8}-\d{6})(?:-(\d+))?$")
+
+#: a line for each step and each measurement; a stage that is kept for other runs has its own lines beside it
+LOG: Final = "metrics.jsonl"
 
 
 class RunFolder:
@@ -154,26 +157,14 @@ class RunFolder:
         """Appends one line to ``metrics.jsonl``."""
         try:
             how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # a link may lead out of the folder
-            with os.fdopen(os.open(self.path / "metrics.jsonl", how, 0o644), "a", encoding="utf-8") as file:
+            with os.fdopen(os.open(self.path / LOG, how, 0o644), "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            raise cannot_write(self.path / "metrics.jsonl", error) from error
+            raise cannot_write(self.path / LOG, error) from error
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All metric lines; what is none, such as a last line that a crash cut short, is left out."""
-        try:
-            lines = (self.path / "metrics.jsonl").read_text("utf-8", errors="replace").split("\n")
-        except OSError:
-            return []
-        found = []
-        for line in lines:
-            try:
-                value = parsed(line)
-            except ValueError:
-                continue
-            if isinstance(value, dict) and isinstance(value.get("stage"), str) and type(value.get("step")) is int:
-                found.append(value)
-        return found
+        """All metric lines; see :func:`read_log`."""
+        return read_log(self.path / LOG)
 
     def rewind(self, stage: str, step: int) -> None:
         """Forgets what was logged of ``stage`` after a checkpoint at ``step`` (-1: all)."""
@@ -183,11 +174,28 @@ class RunFolder:
                 return True
             return bool(line["step"] < step or (line["step"] == step and "loss" not in line))
 
-        path = self.path / "metrics.jsonl"
+        path = self.path / LOG
         kept = "".join(json.dumps(line) + "\n" for line in self.metrics() if stays(line)).encode()
         # compared as bytes: half a line that a crash left must go too, or the next line would be glued to it
         if path.is_file() and kept != path.read_bytes():
             write_bytes(path, kept)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The metric lines of a file; what is none, such as a last line that a crash cut short, is left out."""
+    try:
+        lines = path.read_text("utf-8", errors="replace").split("\n")
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            value = parsed(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and isinstance(value.get("stage"), str) and type(value.get("step")) is int:
+            found.append(value)
+    return found
 
 
 def kept_plugins(run: Path) -> tuple[Kept, ...]:

@@ -99,6 +99,7 @@ class Provenance(TypedDict):
 
     recipe: Named
     base: NotRequired[Hashed]
+    policy: NotRequired[Mapping[str, Any]]
     protocol: NotRequired[Mapping[str, Any]]
     plugins: NotRequired[list[Listed]]
     hardware: NotRequired[Mapping[str, Any]]

@@ -41,6 +41,7 @@ class PeekAll:
 
 
 def scores_of(rows: Rows, draw: Draw) -> Scores:
-    """Scores of a draw by :func:`peek`, with junk where the draw is not valid."""
+    """Scores of a draw by :func:`peek`, the reference's half as large, with junk where the draw is not valid."""
     items, valid = draw.beside(rows)
-    return Scores.of_draw(rows, draw, torch.where(valid, peek(rows, items), torch.nan))
+    policy = torch.where(valid, peek(rows, items), torch.nan)
+    return Scores.of_draw(rows, draw, policy, ref=policy / 2)

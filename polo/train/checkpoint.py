@@ -153,7 +153,8 @@ def load(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, compone
     for name, p in trainable(policy.module).items():
         state = {key.rpartition("|")[2]: value for key, value in moments.items() if key.rpartition("|")[0] == name}
         for key, value in state.items():
-            optimizer.state[p][key] = value if key == "step" else like(value, p)
+            # what has another shape belongs to no part of a weight; such optimisers refuse weights that are spread
+            optimizer.state[p][key] = value if key == "step" else like(value, p if value.shape == p.shape else p.data)
     state_json: Mapping[str, Any] = json.loads((folder / "state.json").read_text("utf-8"))
     everything = {**load_file(folder / "components.safetensors"), **state_json["components"]}
     for name, component in components:

@@ -19,19 +19,19 @@ from polo.errors import InputError, PoloError
 from polo.evaluate.significance import interval
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
-from polo.protocols import AtZero, Average, Optimiser, Policy, Refresh, advice_of
+from polo.protocols import AtZero, Average, Evaluator, Optimiser, Policy, Refresh, advice_of
 from polo.recipe.model import Stage
 from polo.train import checkpoint
 from polo.train.averages import Mean
 from polo.train.interrupt import Interrupt, Interrupted
-from polo.train.monitor import Monitor
+from polo.train.monitor import ROWS, Monitor
 from polo.train.objective import Objective
 from polo.train.optimisers import grouped
 from polo.train.order import Order
 from polo.train.schedule import learning_rate, steps_of, validation_steps
 from polo.train.step import Stepper
 from polo.train.step_metrics import step_metrics
-from polo.train.validation import look
+from polo.train.validation import figure_of, listed, look
 
 #: nats by which policy and reference may differ before the first step, where they are the same weights
 START_TOLERANCE = 0.05
@@ -47,6 +47,7 @@ class Job:
         average: weighs the weights of the steps in their mean; ``None`` for no averaging.
         starts_at_reference: the reference holds the very weights that the stage starts from.
         validation: rows with candidate lists, or of the whole catalogue, on which the stage is measured.
+        metric: what measurements are compared by; ``None`` for the hit ratio at 1 of the target.
         checkpoints: folder for checkpoints.
         log: receives each metric line.
         rewind: forgets the lines of a stage from a step on (-1: all of them); called before the first new one.
@@ -64,6 +65,7 @@ class Job:
     starts_at_reference: bool
     rows: Rows
     validation: Rows
+    metric: Evaluator | None = None
     accelerator: Accelerator
     console: Console
     checkpoints: Path
@@ -88,7 +90,7 @@ def train(job: Job) -> None:
     optimizer = job.optimiser(grouped(policy, trainable(policy.module), stage.weight_decay))
     stepper = Stepper(policy, job.objective, accelerator, stage.tokens_per_pass, (job.seed, job.name))
     order = Order(job.rows, stage.batch, policy, (job.seed, job.name))
-    monitor = Monitor(policy, job.objective, stepper, job.validation, job.remedies)
+    monitor = Monitor(policy, job.objective, stepper, listed(job.validation[:ROWS]), job.remedies)
     components = [*job.objective.components, ("monitor", monitor)]
     total = steps_of(stage, len(job.rows))
     measured = validation_steps(stage, total, order.steps)
@@ -152,7 +154,7 @@ def train(job: Job) -> None:
             if progress.best_step
             else ("the weights that it began with, as nothing was better")
         )
-        job.console.say(f"{job.name}: hands on {whose} (validation HR@1 {progress.best_value:.3f})")
+        job.console.say(f"{job.name}: hands on {whose} (validation {_called(job)} {progress.best_value:.3f})")
     if job.objective.reference is not None:
         job.objective.reference.cache.flush()
 
@@ -209,36 +211,52 @@ def _save(
 
 def _validate(job: Job, monitor: Monitor, progress: checkpoint.Progress, total: int) -> None:
     """Measures on the validation sample, writes a line, and remembers the weights if they are the best so far."""
-    seen = look(job.policy, job.validation, 2 * job.stage.tokens_per_pass)
+    seen = look(job.policy, job.validation, 2 * job.stage.tokens_per_pass, job.metric)
     if seen is None:
         return
-    hit, low, high = interval(seen.hits, job.validation.user, resamples=RESAMPLES)
-    hit = _of_first(hit, job.accelerator)
-    watched = monitor.look(*seen.lists, progress.step / total) if seen.lists is not None else {}
+    metrics = {"HR@1": ("hit_ratio@1", seen.hits)}
+    if job.metric is not None and seen.asked is not None:
+        metrics[_called(job)] = (figure_of(job.metric), seen.asked)
+    lists = seen.lists
+    if lists is None and monitor.watching:  # the whole catalogue was ranked
+        short = look(job.policy, monitor.rows, 2 * job.stage.tokens_per_pass)
+        lists = None if short is None else short.lists
+    watched = {} if lists is None else monitor.look(*lists, progress.step / total)
     warning = monitor.collapse(progress.step, seen.hits, watched.get("valid/loss"))
-    figures = {
-        "valid/hit_ratio@1": hit,
+    figures: dict[str, float] = {}
+    said = []
+    for called, (name, column) in metrics.items():
+        value, low, high = interval(column, job.validation.user, resamples=RESAMPLES)
+        figures[f"valid/{name}"] = value
+        if not math.isnan(low):
+            figures |= {f"valid/{name}/low": low, f"valid/{name}/high": high}
+        said.append(f"{called} {value:.3f}" + ("" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"))
+    figures |= {
         "valid/preference_accuracy": float(seen.accuracy.mean()),
         "valid/logps/chosen": float(seen.chosen.mean()),
     }
-    if not math.isnan(low):
-        figures |= {"valid/hit_ratio@1/low": low, "valid/hit_ratio@1/high": high}
+    # the last of the metrics is what was asked for
+    value = _of_first(figures[f"valid/{name}"], job.accelerator)
     if watched:
         figures |= {**watched, "valid/collapse": float(bool(warning))}
     job.log({"stage": job.name, "step": progress.step, **figures})
     if warning:
-        job.console.say(f"warning: {job.name} step {progress.step:,}: {warning}", "bold yellow")
-    between = "" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"
+        job.console.warn(f"{job.name} step {progress.step:,}: {warning}")
     job.console.say(
-        f"{job.name} step {progress.step:,}: validation HR@1 {hit:.3f}{between}, "
+        f"{job.name} step {progress.step:,}: validation {', '.join(said)}, "
         f"preference accuracy {figures['valid/preference_accuracy']:.3f} ({len(job.validation):,} rows)"
     )
-    if progress.best_value is not None and hit <= progress.best_value:
+    if progress.best_value is not None and value <= progress.best_value:
         progress.waited += 1
         return
-    progress.best_value, progress.best_step, progress.waited = hit, progress.step, 0
+    progress.best_value, progress.best_step, progress.waited = value, progress.step, 0
     if job.stage.select == "best_valid":
         progress.best = snapshot(job.policy.module)
+
+
+def _called(job: Job) -> str:
+    """What measurements are compared by, for people."""
+    return "HR@1" if job.metric is None else figure_of(job.metric)
 
 
 def _check_start(job: Job, stepper: Stepper, rows: Rows) -> None:

@@ -1,7 +1,8 @@
 """Watches a preference stage for collapse: the loss goes down while the model ranks worse.
 
-Looks at fixed validation rows whose candidate lists have been scored anyway, so that it costs a reference pass over a
-few rows once and no forward of the policy (arXiv 2605.00327, sec. 3, on why optimisation can collapse: easy negatives
+Looks at fixed validation rows with lists of candidates. Where lists are ranked they have been scored anyway, so that it
+costs a reference pass over a few rows once and no forward of the policy; where a whole catalogue is ranked, short lists
+of it are scored besides (arXiv 2605.00327, sec. 3, on why optimisation can collapse: easy negatives
 take over the gradient). Knows scores and the objective; trains nothing.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from polo.data import FloatArray, IntArray, Rows
+from polo.data import PAD, FloatArray, IntArray, Rows
 from polo.protocols import Policy, Stateful
 from polo.scores import Draw, Scores
 from polo.train.objective import Objective
@@ -47,11 +48,13 @@ class Monitor:
     ) -> None:
         self._policy, self._objective, self._stepper = policy, objective, stepper
         self._remedies = remedies
-        self._rows = validation[:ROWS]
+        #: what is watched
+        self.rows = validation[:ROWS]
         # KTO's pairs come from other rows' prompts, and not all items have been scored here
         unknown = objective.needs("mismatched") or objective.needs("catalogue")
         able = objective.sampler is not None and not unknown
-        self._watching = able and validation.candidates is not None and len(validation) > 1
+        #: whether there is anything to look at
+        self.watching = able and _listed(validation) and len(validation) > 1
         self._best: tuple[int, FloatArray, float] | None = None
 
     def look(self, scores: FloatArray, truth: IntArray, progress: float) -> dict[str, float]:
@@ -63,14 +66,15 @@ class Monitor:
             progress: from 0 to 1 over the stage.
 
         Returns:
-            ``valid/loss``; ``valid/rewards/accuracies`` (with a reference); ``valid/boundary`` (share of negatives at
-            the boundary), ``valid/kept`` (share that enters the loss), ``valid/beta`` (mean over those), and
+            ``valid/loss``; with a reference ``valid/rewards/accuracies``, ``valid/log_ratio/chosen`` and
+            ``valid/log_ratio/rejected`` (nats; ``/mean``: per token); ``valid/boundary`` (share of negatives at the
+            boundary), ``valid/kept`` (share that enters the loss), ``valid/beta`` (mean over those), and
             ``valid/gradient_boundary`` and ``valid/gradient_easy`` (both kinds' shares of the summed absolute gradient
             of the loss with respect to the scores of negatives). Nothing for stages without negatives.
         """
-        if not self._watching:
+        if not self.watching:
             return {}
-        bundle = self._bundle(scores[: len(self._rows)], truth[: len(self._rows)])
+        bundle = self._bundle(scores[: len(self.rows)], truth[: len(self.rows)])
         leaf = bundle.policy.requires_grad_()
         # looking must not change what is trained, whatever a component does when it is called
         states = [(one, one.state_dict()) for _, one in self._objective.components if isinstance(one, Stateful)]
@@ -84,18 +88,19 @@ class Monitor:
 
     def _bundle(self, scores: FloatArray, truth: IntArray) -> Scores:
         """Candidate lists as training sees them: the target in column 0, all others as drawn negatives."""
-        rows = self._rows
+        rows = self.rows
         assert rows.candidates is not None
         device = next(self._policy.module.parameters()).device
         order = np.argsort(np.arange(scores.shape[1]) != truth[:, None], axis=1, kind="stable")
-        items = torch.from_numpy(np.take_along_axis(rows.candidates, order, axis=1)).to(device)
+        items = torch.from_numpy(np.take_along_axis(rows.listed, order, axis=1)).to(device)
+        real = torch.from_numpy(np.take_along_axis(rows.candidates, order, axis=1)[:, 1:] != PAD).to(device)
         reference = self._objective.reference
         drawn = items[:, 1:]
         # the list is the whole pool here: n negatives, each of probability 1 / n
         log_q = torch.full(drawn.shape, -math.log(max(1, drawn.shape[1])), device=device)
         return Scores.of_draw(
             rows,
-            Draw(drawn, torch.ones_like(drawn, dtype=torch.bool), log_q),
+            Draw(drawn, real, log_q),
             torch.from_numpy(np.take_along_axis(scores, order, axis=1)).float().to(device),
             ref=None if reference is None else reference.score(rows, items).float(),
             tokens=self._policy.tokens(items),
@@ -138,20 +143,29 @@ class Monitor:
         )
 
 
+def _listed(rows: Rows) -> bool:
+    """Whether there are lists, and more in them than the target."""
+    return rows.candidates is not None and rows.candidates.shape[1] > 1
+
+
 def _figures(one: Judged, gradient: torch.Tensor) -> dict[str, float]:
     scores, kept = one.scores, one.keep
     near = scores.chosen[:, None] - scores.rejected <= BOUNDARY_NATS
+    real = scores.valid_rejected
     rows = max(1, int(one.counted.sum()))
     figures = {
         "valid/loss": float((one.loss.detach() * one.counted).sum()) / rows,
-        "valid/boundary": float(near.float().mean()),
-        "valid/kept": float(kept.float().mean()),
+        "valid/boundary": float(near[real].float().mean()),
+        "valid/kept": float(kept[real].float().mean()),
         "valid/beta": float(one.beta[kept].mean()) if kept.any() else 0.0,
     }
     if scores.ref is not None:
         ratio = scores.log_ratio
         ahead = (ratio[:, :1] > ratio[:, 1:]).float() + 0.5 * (ratio[:, :1] == ratio[:, 1:]).float()
-        figures["valid/rewards/accuracies"] = float(ahead.mean())
+        figures["valid/rewards/accuracies"] = float(ahead[real].mean())
+        for suffix, value in (("", ratio), ("/mean", ratio / scores.tokens.clamp(min=1))):
+            figures[f"valid/log_ratio/chosen{suffix}"] = float(value[:, 0].mean())
+            figures[f"valid/log_ratio/rejected{suffix}"] = float(value[:, 1:][real].mean())
     whole = float(gradient.sum())
     if whole > 0:
         at_boundary = float(torch.where(near, gradient, 0.0).sum()) / whole

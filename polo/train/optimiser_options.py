@@ -35,3 +35,15 @@ class SgdOptions:
     def __post_init__(self) -> None:
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs momentum", fix="set momentum, such as 0.9, or leave nesterov out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdafactorOptions:
+    """Options of ``adafactor``."""
+
+    #: the running mean of squares forgets at ``1 - step ** decay`` (paper: -0.8)
+    decay: Annotated[float, Lt(0)] = -0.8
+    #: the least length of a weight that a step is measured against
+    eps: Annotated[float, Gt(0)] = 1e-3
+    #: the root mean square that an update is cut down to (paper: 1)
+    clip: Annotated[float, Gt(0)] = 1.0

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from polo.context import Context
-from polo.errors import PoloError
+from polo.errors import InputError, PoloError
 from polo.protocols import Grouped, ParamGroup, Policy
-from polo.train.optimiser_options import AdamOptions, SgdOptions
+from polo.train.optimiser_options import AdafactorOptions, AdamOptions, SgdOptions
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -58,6 +59,28 @@ class Sgd:
     def __call__(self, groups: Groups) -> torch.optim.Optimizer:
         o = self._options
         return torch.optim.SGD([dict(one) for one in groups], momentum=o.momentum, nesterov=o.nesterov)
+
+
+class Adafactor:
+    """Adafactor (arXiv 1804.04235, alg. 4-5): of squared gradients only means of rows and columns are remembered.
+
+        p -= max(eps, rms(p)) * min(lr, step^(-1/2)) * u / max(1, rms(u) / clip),   u = g / sqrt(rows x columns)
+
+    The stage's rate is therefore a share of a weight's own size. No first moment.
+    """
+
+    def __init__(self, options: AdafactorOptions, context: Context) -> None:
+        self._options = options
+
+    def __call__(self, groups: Groups) -> torch.optim.Optimizer:
+        o = self._options
+        if any(isinstance(weight, DTensor) for group in groups for weight in group["params"]):
+            raise InputError(
+                "adafactor remembers rows and columns of whole weights, and these are spread over processes",
+                where="--shard",
+                fix="use the optimiser adamw, or drop --shard",
+            )
+        return torch.optim.Adafactor([dict(one) for one in groups], beta2_decay=o.decay, eps=(None, o.eps), d=o.clip)
 
 
 def grouped(policy: Policy, parameters: Mapping[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

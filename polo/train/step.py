@@ -20,7 +20,7 @@ from torch import Tensor
 from polo.data import IntArray, Rows
 from polo.errors import PoloError
 from polo.model.catalogue import scored_with_total
-from polo.model.passes import passes
+from polo.model.passes import pieces
 from polo.model.peeking import looking
 from polo.model.seeding import seed_device
 from polo.model.sharding import agreed, exchanging
@@ -169,18 +169,26 @@ class Stepper:
         for component in (self._policy, *(component for _, component in self._objective.components)):
             if isinstance(component, BeforeStep):
                 component.before_step(step)
-        groups = [] if idle else passes(self._policy.cost(own, 1 + drawn.items.shape[1]), self._budget)
+        groups = self._passes(own, 1 + draw.items.shape[1])
+        of_all = groups if world == 1 else self._passes(rows, 1 + draw.items.shape[1])
+        cut = any(columns != slice(None) for _, columns in of_all)
+        groups = [] if idle else groups
         count = max(1, agreed(self._policy.module, len(groups)))
-        if partner is not None or self._objective.needs("whole_batch"):
-            judged = self._whole_batch(own, drawn, partner, groups, count, step, epoch, progress)
+        if cut or partner is not None or self._objective.needs("whole_batch"):
+            judged = self._whole_batch(own, drawn, partner, groups, count, step, epoch, progress, cut=cut)
         else:
-            judged = self._row_wise(own, drawn, groups, count, step, epoch, progress)
+            judged = self._row_wise(own, drawn, [index for index, _ in groups], count, step, epoch, progress)
         self._normalise(judged)
         self.extra = add_extra(self._policy, rows, draw, self._accelerator, seed_of(*self._key, "extra", step))
         for _, component in self._objective.components:
             if isinstance(component, AfterStep):
                 component.after_step(step)
         return judged
+
+    def _passes(self, rows: Rows, n: int) -> list[tuple[IntArray, slice]]:
+        """Rows and columns of each pass. With the sum over a whole catalogue, which is one product, no row is cut."""
+        whole = self._objective.needs("catalogue")
+        return pieces(lambda width: self._policy.cost(rows, n if whole else width), n, self._budget)
 
     def _row_wise(
         self, rows: Rows, draw: Draw, groups: list[IntArray], count: int, step: int, epoch: int, progress: float
@@ -206,40 +214,47 @@ class Stepper:
         rows: Rows,
         draw: Draw,
         partner: IntArray | None,
-        groups: list[IntArray],
+        groups: list[tuple[IntArray, slice]],
         count: int,
         step: int,
         epoch: int,
         progress: float,
+        *,
+        cut: bool,
     ) -> list[Judged]:
         """Scores first, then one call of the head, then the leaf's gradient back through each pass.
 
-        Passes from ``len(groups)`` up to ``count`` only take part in those of other processes.
+        A pass is some rows, and some of their columns where one is ``cut``. Passes from ``len(groups)`` up to ``count``
+        only take part in those of other processes.
         """
         items, bundle = self._bundle(rows, draw, partner)
         once = len(groups) == 1 and self._accelerator.num_processes == 1
-        places = [torch.from_numpy(index).to(items.device) for index in groups]
-        fed = [*groups, *[np.zeros(1, dtype=np.int64)] * (count - len(groups))]
-        scored: list[Tensor] = []
+        places = [torch.from_numpy(index).to(items.device) for index, _ in groups]
+        fed = [*groups, *[(np.zeros(1, dtype=np.int64), slice(None))] * (count - len(groups))]
+
+        def score(number: int) -> Tensor:
+            index, columns = fed[number]
+            self._seed(step, number)
+            return self._score(rows[index], items[torch.from_numpy(index).to(items.device), columns])
+
         with torch.set_grad_enabled(once):
-            for number, index in enumerate(fed):
-                self._seed(step, number)
-                scored.append(self._score(rows[index], items[torch.from_numpy(index).to(items.device)]))
-        if groups:
-            leaf = torch.cat([s.detach() for s in scored[: len(groups)]])[torch.cat(places).argsort()].requires_grad_()
-            mine = bundle(leaf)
-        else:
-            leaf = scored[0].detach().requires_grad_()
-            mine = bundle(leaf).map(lambda t: t[:0])
+            scored = [score(number) for number in range(len(fed))]
+        width = items.shape[1] if cut else scored[0].shape[1]
+        leaf = scored[0].detach().new_zeros(len(rows), width)
+        for place, (_, columns), found in zip(places, groups, scored, strict=False):
+            leaf[place, columns] = found.detach()
+        mine = bundle(leaf.requires_grad_())
+        if not groups:
+            mine = mine.map(lambda t: t[:0])
         everything, own = self._gathered(mine)
         one = self.judge(everything, epoch, progress)
         (gradient,) = torch.autograd.grad((one.loss * one.counted).sum(), leaf)
-        for number, index in enumerate(fed):
+        for number, (_, columns) in enumerate(fed):
             with self._sync(last=number == count - 1):
                 if not once:
-                    self._seed(step, number)
-                    scored[number] = self._score(rows[index], items[torch.from_numpy(index).to(items.device)])
-                weight = gradient[places[number]] if number < len(groups) else torch.zeros_like(scored[number])
+                    scored[number] = score(number)
+                idle = number >= len(groups)
+                weight = torch.zeros_like(scored[number]) if idle else gradient[places[number], columns]
                 self._accelerator.backward((scored[number] * weight).sum() * self._accelerator.num_processes)
         return [
             Judged(

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polo.cli import Commands, main
-from polo.cli.common import has_gpu
 from polo.plugin.component import KINDS
 from polo.recipe.reader import parse
+from polo.run.opening import has_gpu
 from tests.toys import RECIPE, TOY, write
 
 

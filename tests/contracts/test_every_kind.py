@@ -28,6 +28,9 @@ OPTIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
 APART = {
     ("base", "hub"): "needs a model: tests/polo_causal_lm",
     ("baseline", "run"): "needs a finished run: tests/polo_baselines",
+    ("data", "cf"): "needs files: below",
+    ("data", "preferences"): "needs files, and has no catalogue: tests/polo_datasets/test_preferences.py",
+    ("data", "recbole"): "needs files: below",
     ("data", "rows"): "needs files: below",
     ("encoder", "file"): "needs a file: test_encoders.py",
     ("encoder", "text_encoder"): "needs a model: tests/polo_tfllmer",
@@ -73,7 +76,25 @@ def test_rows_of_files_pass_the_checks(tmp_path) -> None:
         "items": str(tmp_path / "items.csv"),
         "user_column": "user",
     }
-    for check in check_component("data", "rows", options):
+    for more in ({}, {"split": "by_time", "sets": True}, {"split": "ratio", "history": 0, "min_history": 0}):
+        for check in check_component("data", "rows", {**options, **more}):
+            check()
+
+
+def test_atomic_files_pass_the_checks(tmp_path) -> None:
+    lines = [f"{user}\titem {(user * 3 + step) % 20}\t{step}" for user in range(12) for step in range(8)]
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    (tmp_path / "toy.inter").write_text("\n".join([header, *lines]))
+    for check in check_component("data", "recbole", {"name": "toy", "path": str(tmp_path)}):
+        check()
+
+
+def test_sets_of_files_pass_the_checks(tmp_path) -> None:
+    for name, steps in (("train", range(5)), ("valid", range(5, 6)), ("test", range(6, 9))):
+        lines = [" ".join(map(str, [user, *((user * 3 + step) % 20 for step in steps)])) for user in range(12)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    files = {name: f"{name}.txt" for name in ("train", "valid", "test")}
+    for check in check_component("data", "cf", {"path": str(tmp_path), **files}):
         check()
 
 

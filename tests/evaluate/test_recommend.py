@@ -62,6 +62,10 @@ def test_the_row_shows_the_last_items_of_the_history() -> None:
     assert asked(ToyPolicy(), np.arange(7), 5, np.arange(9)).history.tolist() == [[2, 3, 4, 5, 6]]
 
 
+def test_rows_that_show_nothing_are_asked_for_with_nothing_shown() -> None:
+    assert asked(ToyPolicy(), np.array([3, 8, 1]), 0, np.arange(40)).history.shape == (1, 0)
+
+
 @given(st.permutations(range(20)))
 def test_law_the_order_of_candidates_does_not_change_the_ranking(order: list[int]) -> None:
     items, p = rank(Table(), ToyPolicy(), ROW, np.array(order))

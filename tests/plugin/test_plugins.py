@@ -90,6 +90,10 @@ def test_two_distributions_may_use_one_entry_name(install):
         ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("def broken(:\n", "SyntaxError"),
+        (
+            "POLO_PLUGIN_API = 2",
+            "written for version 2 of the plugin contracts (POLO_PLUGIN_API); this polo has version 1",
+        ),
         ("from polo import hookimpl\n@hookimpl\ndef polo_loss_head(): return []", "did you mean 'polo_loss_heads'?"),
         (
             "from polo import hookimpl\n@hookimpl\ndef polo_loss_heads(x=1): return []",

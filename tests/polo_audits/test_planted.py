@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polo import Rows, Splits
+from polo import Ragged, Rows, Splits
 from tests.polo_audits import world
 from tests.polo_audits.world import N_ITEMS, N, clean, fired, run, splits_of, with_lists
 
@@ -178,3 +178,38 @@ def test_law_lists_that_the_recipe_uses_are_judged_as_its_own(seed: int) -> None
     assert checks["overlap"].verdict == "fail"
     assert "uniform" in checks["overlap"].fix
     assert run(target_always_first(seed), "file")[world.AUDITS.index("candidates")].finding.verdict == "fail"
+
+
+def with_sets(seed: int) -> Splits:
+    """Each test row with two more items that are relevant, and that the user took nowhere else."""
+    splits, rng = clean(seed), np.random.default_rng(seed)
+    lists = []
+    for user, target in zip(splits.test.user.tolist(), splits.test.target.tolist(), strict=True):
+        free = np.flatnonzero(~splits.known_all.has(np.array([user]), np.arange(N_ITEMS)[None])[0])
+        lists.append([target, *rng.choice(free, 2, replace=False).tolist()])
+    return replace(splits, test=replace(splits.test, relevant=Ragged.of(lists)))
+
+
+def test_leakage_looks_at_every_relevant_item() -> None:
+    splits = with_sets(0)
+    found = {one.name: one.finding for one in run(splits)}["leakage"]
+    assert (found.figure, found.verdict) == (0.0, "ok")
+    relevant = splits.test.relevant
+    assert relevant is not None
+    items = relevant.items.copy()
+    taken = splits.known_train.lists(splits.test.user[:6])
+    items[relevant.offsets[:6] + 2] = taken.items[taken.offsets[:6]]  # the last of three of the first six rows
+    spoilt = replace(splits, test=replace(splits.test, relevant=Ragged(items, relevant.offsets)))
+    found = {one.name: one.finding for one in run(spoilt)}["leakage"]
+    assert found.figure == 6 / (len(splits.valid) + len(splits.test))
+    assert found.verdict == "fail"
+
+
+def test_sets_without_order_are_not_judged_as_sequences() -> None:
+    lists = [np.sort(one) for one in world.sequences(np.random.default_rng(0))]
+    checks = run(splits_of(lists, history=0))
+    found = {one.name: one.finding for one in checks}
+    assert found["order"].verdict == "ok"
+    assert "its order means nothing" in found["order"].meaning
+    assert "markov" not in found["popularity"].meaning
+    assert "order" in fired(run(splits_of(lists)))

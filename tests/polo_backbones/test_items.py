@@ -98,6 +98,17 @@ def test_an_adapter_takes_vectors_of_any_width_and_the_others_say_what_to_do() -
             made("mf", wide, as_=how)
 
 
+@pytest.mark.parametrize("wide", [3, 8, 20])
+def test_law_an_adapter_keeps_lengths_and_angles_at_its_start(wide: int) -> None:
+    """Exactly where it has no fewer numbers outside; else sqrt(in / out) times a projection: on the mean."""
+    given = np.random.default_rng(2).normal(size=(60, wide))
+    policy = made("mf", Plain(given), scale="given")
+    if wide <= 8:
+        torch.testing.assert_close(table_of(policy) @ table_of(policy).T, torch.from_numpy(given @ given.T).float())
+    weight = policy.net.item.adapter.weight.detach()
+    assert float(weight.square().sum()) == pytest.approx(min(wide, 8) * max(1.0, wide / 8), rel=1e-5)
+
+
 def test_ids_are_added_and_trained_where_the_encoder_is_frozen() -> None:
     policy = made("sasrec", Plain(), as_="frozen", ids=True, scale="given")
     own = policy.net.item.own.weight

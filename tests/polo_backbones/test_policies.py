@@ -162,8 +162,6 @@ def test_a_sequence_model_reads_the_history_and_nothing_of_the_user(name: str) -
     policy, items = made(name), lists(len(ROWS), 5)
     other = replace(ROWS, user=np.full(len(ROWS), -1))
     assert torch.equal(policy.score(other, items), policy.score(ROWS, items))
-    with pytest.raises(InputError, match="reads the shown history, and the rows show none"):
-        made(name, replace(SPLITS, train=replace(SPLITS.train, history=SPLITS.train.history[:, :0])))
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,14 @@ def test_figures_on_movielens(tmp_path: Path) -> None:
     expected = {"random": 0.05, "popularity": 0.237, "item_knn": 0.388, "markov": 0.453, "ease": 0.421, "ials": 0.442}
     found = hit_ratios(ML100K(options, context(tmp_path)).load(), {**counting(tmp_path), **fitted})
     assert found == pytest.approx(expected, abs=0.03)
+
+
+def test_item_knn_knows_rows_that_show_nothing_by_the_users_training_items() -> None:
+    splits = splits_of([[0, 1, 2], [0, 1], [3, 0]])
+    knn = ItemKNN(None, context(Path()))
+    knn.fit(splits)
+    rows = rows_of([[0, 1], [3, 0]])
+    shown = knn.score(replace(rows, user=np.array([1, 2])), np.tile(np.arange(N), (2, 1)))
+    bare = replace(rows, user=np.array([1, 2]), history=rows.history[:, :0])
+    assert np.allclose(knn.score(bare, np.tile(np.arange(N), (2, 1))), shown)
+    assert not knn.score(replace(bare, user=np.array([9, 9])), np.tile(np.arange(N), (2, 1))).any()

@@ -238,3 +238,101 @@ def test_faults_in_interactions_are_named(
 ) -> None:
     with pytest.raises(InputError, match=message):
         load(**write_interactions(tmp_path, events, items))
+
+
+MADE = [f"u{u},i{(u + 2 * t) % 9},{10 * t + u},{1 + (u + t) % 5}" for u in range(6) for t in range(8)]
+TIMED = ["user,item,timestamp,rating", *MADE]
+
+
+def test_one_cut_in_time_for_all_users(tmp_path: Path) -> None:
+    splits = load(**write_interactions(tmp_path, TIMED), split="by_time", valid_share=0.25, test_share=0.25, history=4,
+                  min_history=0)  # fmt: skip
+    # 48 events of times 10 t + u: half of them, t < 4, are before 40; a quarter each is t = 4, 5 and t = 6, 7
+    assert splits.form == "interactions, by_time (validation from 40, test from 60)"
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == (24, 12, 12)
+    assert splits.sequences[0].tolist() == [0, 2, 4, 6]
+    # a row of its own for each event, with what was before it, held out or not
+    assert splits.test.history[:2].tolist() == [[4, 6, 8, 1], [6, 8, 1, 3]]
+    assert splits.test.target[:2].tolist() == [3, 5]
+
+
+def test_held_out_items_of_a_user_can_be_one_row(tmp_path: Path) -> None:
+    splits = load(**write_interactions(tmp_path, TIMED), split="by_time", valid_share=0.25, test_share=0.25, history=2,
+                  min_history=0, sets=True)  # fmt: skip
+    assert splits.test.relevant is not None
+    assert (len(splits.test), splits.test.relevant.items[:2].tolist()) == (6, [3, 5])
+    assert splits.test.history[0].tolist() == [8, 1]  # what came before the test part
+    assert splits.form.endswith(", sets")
+
+
+def test_events_can_be_drawn(tmp_path: Path) -> None:
+    files = write_interactions(tmp_path, TIMED)
+    splits = load(**files, split="ratio", valid_share=0.1, test_share=0.2, history=0, min_history=0, seed=1, sets=True)
+    # of 8 events of each user ceil(0.8) = 1 and ceil(1.6) = 2
+    assert splits.valid.relevant is not None
+    assert splits.test.relevant is not None
+    assert splits.valid.relevant.lengths.tolist() == [1] * 6
+    assert splits.test.relevant.lengths.tolist() == [2] * 6
+    assert (len(splits.train), splits.train.history.shape[1]) == (30, 0)
+    assert splits.form == "interactions, ratio (0.1 and 0.2 of user, seed 1), sets"
+    of_all = load(**files, split="ratio", valid_share=0.1, test_share=0.2, share_of="all", min_history=0)
+    assert (len(of_all.valid), len(of_all.test)) == (5, 10)  # of 48, rounded up
+
+
+def test_three_given_files(tmp_path: Path) -> None:
+    write_interactions(tmp_path)
+    parts = {"train": "u,i1,1\nu,i2,2\nv,i1,1\n", "valid": "u,i3,3\nv,i1,9\n", "test": "u,i4,4\nv,i5,5\n"}
+    for name, text in parts.items():
+        (tmp_path / f"{name}.csv").write_text(f"user,item,timestamp\n{text}")
+    files = {"form": "interactions", "items": tmp_path / "items.csv"} | {n: tmp_path / f"{n}.csv" for n in parts}
+    splits = load(**files, min_history=0)
+    assert (splits.form, splits.train.target.tolist()) == ("interactions, given", [1, 2, 1])
+    assert (splits.valid.target.tolist(), splits.test.target.tolist()) == ([3], [4, 5])
+    assert splits.test.history_of(0).tolist() == [1, 2, 3]
+    # v has i1 in training already
+    assert splits.notes["interactions dropped: repeated user and item"] == 1
+    with pytest.raises(InputError, match=r"data.test is not given"):
+        load(**{name: value for name, value in files.items() if name != "test"})
+    with pytest.raises(InputError, match=r"events are in one file, or in three"):
+        load(**files, interactions=tmp_path / "train.csv")
+
+
+def test_low_ratings_and_what_then_has_too_few_events_are_left_out_and_counted(tmp_path: Path) -> None:
+    # i2 has one event that is rated well enough; without it w has one left, which goes too
+    events = ["user,item,timestamp,rating", "u,i0,1,5", "u,i1,2,4", "v,i0,1,3", "v,i1,2,5", "w,i0,1,5", "w,i2,2,4",
+              "u,i2,3,2"]  # fmt: skip
+    splits = load(**write_interactions(tmp_path, events), min_rating=3, k_core=2, min_history=0, split="ratio",
+                  share_of="all", valid_share=0.2, test_share=0.2)  # fmt: skip
+    assert splits.items.ids == ["i0", "i1"]
+    assert sorted(np.unique(splits.train.user).tolist() + np.unique(splits.test.user).tolist())[-1] == 1
+    assert splits.form.endswith(", 2-core, rating >= 3")
+    told = {
+        "interactions dropped: rating below 3": 1,
+        "interactions dropped: not in the 2-core": 2,
+        "users dropped: not in the 2-core": 1,
+        "items dropped: not in the 2-core": 1,
+        "items dropped: no interaction left": 7,
+    }
+    assert told.items() <= splits.notes.items()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "by_time", "time_column": None}, "split by_time needs times, and the data have none"),
+        ({"min_rating": 3}, r"events.csv:2: no value in column 'rating'"),
+        ({"k_core": 7}, "no interactions are left"),
+    ],
+)
+def test_what_a_split_or_filter_lacks_is_said(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load(**write_interactions(tmp_path), **options)
+
+
+def test_shares_must_leave_something_for_training() -> None:
+    with pytest.raises(InputError, match=r"valid_share 0.5 and test_share 0.5 leave nothing for training"):
+        RowsOptions(valid_share=0.5, test_share=0.5)
+
+
+def test_lists_whose_history_is_not_shown(tmp_path: Path) -> None:
+    assert load(**write_lists(tmp_path), history=0).test.history.shape == (3, 0)

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polo import Scores
-from polo.testing import Case
+from polo import PoloError, RowRandom, Scores
+from polo.testing import Case, context, small_splits
 from polo.testing.losses import gradient
 from polo.testing.strategies import score_cases
 from polo_lpo.options import LpoArgparseOptions, LpoOptions
-from tests.contracts.components import head, value
+from tests.contracts.components import choice, head, make, value
 
 QUICK = settings(max_examples=30, deadline=None)
 R = st.sampled_from([0.1, 0.25, 1.0, 2.0])
@@ -184,3 +184,22 @@ def test_gradcheck_away_from_the_kinks() -> None:
         assert torch.autograd.gradcheck(
             lambda p, loss=loss: loss(replace(one.scores, policy=p), one.keep, one.beta), (policy,), atol=1e-6
         )
+
+
+def test_pairs_that_the_reference_separates_are_left_out() -> None:
+    """Margins per token of 1, 2 and 3 (sums over 2 tokens: 2, 4, 6) and one rejected answer ahead of the chosen one."""
+    splits = small_splits(lists=5)
+    ref = torch.tensor([[-2.0, -4.0, -6.0, -8.0, -1.0]])
+    scores = Scores.of(torch.zeros(1, 5), ref=ref, tokens=torch.full((1, 5), 2))
+    for options, kept in (
+        ({}, [True, True, False, True]),
+        ({"most": 3.0, "length": "sum"}, [True, False, False, True]),
+    ):
+        sampler = make(
+            "sampler", "reference_margin", context(splits=splits), from_=choice("sampler", "given"), **options
+        )
+        assert sampler.keep(scores, RowRandom(0), 0.0)[0].tolist() == kept
+        assert "reference" in sampler.needs
+    nothing = Scores.of(torch.zeros(1, 5))
+    with pytest.raises(PoloError, match="reference"):
+        sampler.keep(nothing, RowRandom(0), 0.0)

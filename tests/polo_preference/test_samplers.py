@@ -176,6 +176,18 @@ def test_noisy_plants_known_items_at_the_rate() -> None:
             assert (known.sum(axis=1) == np.minimum(liked, 8)).all()
 
 
+def test_noisy_with_repeats_reaches_the_rate_where_users_have_few_items() -> None:
+    rows = SPLITS.train
+    draw = sampler("noisy", from_=UNIFORM, rate=1.0, repeat=True).draw(rows, RNG, peek)
+    items, others = draw.items.numpy(), SPLITS.known_train.count(rows.user) - 1
+    planted = SPLITS.known_train.has(rows.user, items) & (items != rows.target[:, None])
+    # all eight of each row, though users have fewer than eight others, and none where there are none
+    assert (others < 8).any()
+    assert planted[others > 0].all()
+    half = sampler("noisy", from_=UNIFORM, rate=0.5, repeat=True).draw(rows, RNG, peek).items.numpy()
+    assert 0.4 < SPLITS.known_train.has(rows.user, half)[others > 0].mean() < 0.6
+
+
 # -- selections -------------------------------------------------------------------------------------------------
 
 

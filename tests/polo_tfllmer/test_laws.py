@@ -75,7 +75,7 @@ def test_law_with_all_weight_it_is_the_smoothest_subspace(seed: int, kind: str) 
     if values[K] - values[K - 1] < 1e-3 * values[-1]:
         return  # no one subspace is the smoothest
     smooth = (x - x.mean(axis=0)) @ vectors[:, :K]
-    found = of("rec_pca", x, taken(N, sequences), k=K, lambda_=1e9, laplacian=kind)
+    found = of("rec_pca", x, taken(N, sequences), k=K, lambda_=1e9, laplacian=kind, form="difference")
     np.testing.assert_allclose(span(found), span(smooth), atol=1e-4)
 
 
@@ -87,7 +87,7 @@ def test_law_more_weight_never_keeps_more_variance_nor_more_variation(
     c, t = moments(x, sequences, kind, None)
     kept = []
     for weight in sorted(weights):
-        z = of("rec_pca", x, taken(N, sequences), k=K, lambda_=weight, laplacian=kind)
+        z = of("rec_pca", x, taken(N, sequences), k=K, lambda_=weight, laplacian=kind, form="difference")
         w = np.linalg.lstsq(x - x.mean(axis=0), z, rcond=None)[0]
         np.testing.assert_allclose(w.T @ w, np.eye(K), atol=1e-7)
         kept.append((np.trace(w.T @ c @ w), np.trace(w.T @ t @ w)))
@@ -132,14 +132,23 @@ def test_law_total_variation_is_the_sum_over_edges(seed: int, kind: Any, window:
     np.testing.assert_allclose(scatter(x, mean), centred.T @ centred, atol=1e-9)
 
 
-def test_a_complete_graph_of_equal_weights_is_pca() -> None:
-    """L = n I - 11^T there, so T = n C: the same directions, as long as lambda leaves C the upper hand (below 1)."""
+@pytest.mark.parametrize(("form", "weight"), [("difference", 0.9), ("ratio", 0.9), ("ratio", 30.0)])
+def test_a_complete_graph_of_equal_weights_is_pca(form: str, weight: float) -> None:
+    """L = n I - 11^T there, so T = n C: the same directions, as long as the difference leaves C the upper hand."""
     x, _ = world(3)
     everything = taken(N, [list(range(N))])
     pca = of("pca", x, everything, k=K)
-    np.testing.assert_allclose(
-        of("rec_pca", x, everything, k=K, lambda_=0.9, laplacian="combinatorial"), pca, atol=1e-8
-    )
+    found = of("rec_pca", x, everything, k=K, lambda_=weight, laplacian="combinatorial", form=form)
+    np.testing.assert_allclose(found, pca, atol=1e-8)
+
+
+def test_with_much_weight_the_ratio_takes_what_varies_least_along_the_graph_for_its_variance() -> None:
+    """Two directions of variance 1 and 1.2; along the edge 0-1 the larger one differs, the smaller one does not."""
+    x = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.2], [-1.0, -1.2]])
+    graph = taken(4, [[0, 1]])
+    for weight, column in ((0.0, 1), (30.0, 0)):
+        found = of("rec_pca", x, graph, k=1, lambda_=weight)
+        np.testing.assert_allclose(np.abs(found[:, 0]), np.abs(x[:, column]), atol=1e-9)
 
 
 @given(seeds)

@@ -125,6 +125,32 @@ def test_adapters_on_the_output_layer_are_merged_or_refused_never_dropped(
     assert "lm_head" in found.note
 
 
+def test_a_model_whose_weights_were_all_trained_is_loaded_as_it_is(base: Path, place: Path, tmp_path: Path) -> None:
+    made = world.policy(base, place, lora="none")
+    for name in ("request", "auto"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="all weights were trained"):
+        prepare(made, "request", tmp_path / "request")
+    found = prepare(made, "auto", tmp_path / "auto")
+    assert (found.adapter, found.rank) == (None, None)
+    weights = load_file(found.folder / "model.safetensors")
+    assert all((weights[name] == value).all() for name, value in made.model.state_dict().items())
+
+
+def test_adapters_on_a_quantised_base_are_merged_into_what_they_were_trained_on(
+    base: Path, place: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="the extra `quant` is not installed")
+    made = world.policy(base, place, quantise="nf4")
+    for name in ("request", "auto"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="quantised base have to be merged"):
+        prepare(made, "request", tmp_path / "request")
+    found = prepare(made, "auto", tmp_path / "auto")
+    assert found.adapter is None
+    assert "quantised" in found.note
+
+
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")
 def test_adapters_on_an_output_layer_that_is_the_input_embedding_are_refused(place: Path, tmp_path: Path) -> None:
     made = world.policy(world.base(place / "tied", tied=True), place, targets=("q_proj", "lm_head"))

@@ -95,10 +95,10 @@ def context(cache: Path, said: list[str] | None = None, track: Any = None) -> Co
     return Context(seed=0, cache=cache, build=lambda choice: None, splits=splits, say=say, **more)
 
 
-def policy(base_folder: Path, cache: Path, targets: Any = "all-linear") -> CausalLM:
-    """The policy ``causal_lm`` with adapters whose both factors are random (fresh ones change nothing)."""
-    lora = LoraOptions(r=4, alpha=8.0, dropout=0.0, targets=targets)
-    made = CausalLM(CausalLMOptions(base=str(base_folder), lora=lora, dtype="float32"), context(cache))
+def policy(base_folder: Path, cache: Path, targets: Any = "all-linear", **options: Any) -> CausalLM:
+    """The policy ``causal_lm`` with trained weights that are random (fresh adapters change nothing)."""
+    plain = {"lora": LoraOptions(r=4, alpha=8.0, dropout=0.0, targets=targets), "dtype": "float32"}
+    made = CausalLM(CausalLMOptions(base=str(base_folder), **{**plain, **options}), context(cache))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         for parameter in made.model.parameters():

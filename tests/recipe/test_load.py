@@ -45,7 +45,7 @@ def test_the_tree_holds_every_default(tmp_path):
     tree = resolve(tmp_path).tree
     assert tree["stages"]["prefer"]["sampler"] == {"use": "toy_wrapper", "from": {"use": "toy_uniform", "k": 19}}
     assert tree["evaluate"]["evaluators"][1] == {"use": "toy_hits", "k": [1, 5]}
-    assert tree["stages"]["sft"]["validate"] == {"every": None, "patience": None, "rows": 400}
+    assert tree["stages"]["sft"]["validate"] == {"every": None, "patience": None, "metric": None, "rows": 400}
     assert tree["evaluate"]["scorer"]["use"] == "policy"
     assert tree["evaluate"]["baselines"] == []
 

@@ -10,6 +10,7 @@ from polo.plugin.load import load_plugins
 from polo.recipe import load
 from polo.recipe.model import Resolved
 from polo.run.run import Run, named
+from tests.pairs import text_rows, write
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
 PLUGINS = load_plugins()
@@ -21,7 +22,9 @@ SMALL = (
     "device=cpu",
 )
 DEMOS = {"quickstart", "collapse_demo"}
-VECTORS = {"ml100k_sasrec", "lastfm_sasrec", "beauty_tfllmer_sasrec", "ml1m_tfllmer_gru4rec"}
+VECTORS = {"ml100k_sasrec", "lastfm_sasrec", "beauty_tfllmer_sasrec", "ml1m_tfllmer_gru4rec", "beauty_drrl"}
+#: rows with texts of their own: there is no catalogue, and no history to hide candidates from
+OWN = {"chat_dpo", "chat_lpo", "dmpo_ml1m"}
 #: name -> (loss, sampler, negatives, beta), as the papers have it
 SYSTEMS = {
     "lastfm_dynamicpo": ("dmpo", "boundary", 19, "dual_margin"),
@@ -68,9 +71,15 @@ def test_a_recipe_validates_and_is_called_like_its_file(path: Path, profile: str
 
 
 @pytest.mark.parametrize(("path", "profile"), CASES)
-def test_sampler_beta_loss_policy_and_reference_of_a_recipe_fit_together(path: Path, profile: str) -> None:
+def test_sampler_beta_loss_policy_and_reference_of_a_recipe_fit_together(
+    path: Path, profile: str, tmp_path: Path
+) -> None:
     hidden = () if of_vectors(path) else ("policy.prompt.candidates=hidden",)
-    resolved = resolve(path, profile, *SMALL, *hidden)
+    small = (*SMALL, *hidden)
+    if path.stem in OWN:
+        pairs = write(tmp_path / "pairs.jsonl", text_rows(30))
+        small = (f"data={{use: preferences, train: {pairs}}}", "device=cpu")
+    resolved = resolve(path, profile, *small)
     ready = Run(named(resolved), PLUGINS).prepare()
     assert list(ready.objectives.values())[-1].needs("reference") == (resolved.recipe.reference != "none")
     assert all(len(rows) for rows in ready.train.values())
@@ -80,7 +89,8 @@ def test_sampler_beta_loss_policy_and_reference_of_a_recipe_fit_together(path: P
 def test_the_cpu_profile_changes_the_model_and_the_schedule_but_not_the_objective(path: Path) -> None:
     whole, small = (resolve(path, profile).tree for profile in ("none", "cpu"))
     assert small["policy"]["base"]["use"] == "tiny_lm"
-    assert small["policy"]["prompt"]["candidates"] == "hidden"
+    if path.stem not in OWN:
+        assert small["policy"]["prompt"]["candidates"] == "hidden"
     assert (small["data"], small["candidates"], small["reference"]) == (
         whole["data"], whole["candidates"], whole["reference"],
     )  # fmt: skip
@@ -103,7 +113,16 @@ def test_a_system_has_the_objective_of_its_paper(name: str) -> None:
     assert prefer["lr"] == 1e-5
 
 
-def test_lpo_has_the_settings_of_the_released_run_scripts() -> None:
-    path = next(path for path in RECIPES if path.stem == "lastfm_lpo")
-    loss = resolve(path, "none").tree["stages"]["prefer"]["loss"]
+@pytest.mark.parametrize("name", ["lastfm_lpo", "chat_lpo"])
+def test_lpo_has_the_settings_of_the_released_run_scripts(name: str) -> None:
+    path = next(path for path in RECIPES if path.stem == name)
+    prefer = resolve(path, "none").tree["stages"]["prefer"]
+    loss = prefer["loss"]
+    assert prefer["beta"]["value"] == 0.2
     assert (loss["r1"], loss["r2"], loss["regulariser"], loss["length"]) == (1.0, 0.2, 10.0, "mean")
+
+
+def test_lpo_on_chats_leaves_out_what_the_reference_separates_by_two_nats_a_token() -> None:
+    path = next(path for path in RECIPES if path.stem == "chat_lpo")
+    sampler = resolve(path, "none").tree["stages"]["prefer"]["sampler"]
+    assert sampler == {"use": "reference_margin", "from": {"use": "given", "k": None}, "most": 2.0, "length": "mean"}

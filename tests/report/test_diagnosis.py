@@ -49,6 +49,7 @@ def test_the_page_is_whole_escaped_and_needs_no_network() -> None:
     assert "<b>raw" not in text
     assert "&lt;b&gt;raw" in text
     assert "x &amp; y" in text
+    assert text.count("<strong>kappa</strong>: condition number") == 1
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", text)
     assert {f"line{i}" for i in range(8)} <= set(re.findall(r'class="(line\d)"', text))
     assert "line8" not in text

@@ -11,6 +11,7 @@ from tests.repository.sources import ROOT, imports, modules
 #: folders of tests about more than one room, and why each is no room
 ACROSS = {
     "benchmarks": "the scripts of benchmarks/",
+    "examples": "the plugins of examples/",
     "contracts": "what every component of a kind keeps, whichever plugin it comes from",
     "mutants": "whether the other tests notice a change of the sources",
     "oracles": "other libraries as judges",

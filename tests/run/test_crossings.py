@@ -45,7 +45,7 @@ evaluate: {evaluators: [mrr], baselines: []}
 #: what a refusal must look like: a component, and what stands against it
 REFUSAL = re.compile(
     r"(?P<kind>loss|sampler|beta) '(?P<name>\w+)' (needs|corrects) [^;]+; "
-    r"(sampler '\w+' |policy '\w+' |the recipe says `reference: none`|stage 'prefer' has no sampler)"
+    r"(sampler '\w+' |data '\w+' |policy '\w+' |the recipe says `reference: none`|stage 'prefer' has no sampler)"
 )
 ROWS = 6
 
@@ -112,6 +112,7 @@ def excluded(world: World, objective: Objective) -> bool:
         or ("reference" in needs and world.resolved.recipe.reference == "none")
         or ("logprob" in needs and world.policy.unit == "similarity")
         or ("catalogue" in needs and not isinstance(world.policy, Embeds))
+        or ("given_lists" in needs and world.splits.train.candidates is None)
         or ("top_items" in needs and not isinstance(world.policy, TopItems))
     )
 

@@ -198,7 +198,8 @@ def test_the_command_trains_the_rungs_and_writes_a_page(polo: Callable[..., tupl
     code, out, err = polo("diagnose", path, *asked)
     assert code == 0, err
     lines = out.strip().splitlines()
-    assert lines[0].split() == ["rung", "loss", "kappa", "0", "kappa", "lengths", "crowding", "agree", "recall@10"]
+    assert lines[0].split() == ["rung", "loss", "kappa", "at", "end", "lengths", "crowding", "agree", "recall@10"]
+    assert "kappa: condition number" in err, "what the columns say is said where they are shown"
     assert [line.split("  ")[0] for line in lines[1:4]] == ["lsa", "rec_pca + norm", "frozen"]
     assert max(map(len, lines[:4])) <= 80
     assert lines[2].split()[-4] == "1", "vectors of length 1 have one length"
@@ -207,6 +208,26 @@ def test_the_command_trains_the_rungs_and_writes_a_page(polo: Callable[..., tupl
     assert check(text).seen.count("figure") == 6
     assert text.count("<code>") == 3
     assert len(list(Path("runs").glob("toy-*/results.json"))) == 3
+
+
+def test_a_rung_that_was_trained_before_has_its_curve_again(polo: Callable[..., tuple[int, str, str]]) -> None:
+    words = ("diagnose", write(f"{{use: mf, dim: 4, items: {{encoder: {CHAIN}}}}}"), "--json", "--rung", "pca")
+    told = [json.loads(polo(*words)[1].rsplit("\n", 2)[0])[0] for _ in range(2)]
+    assert told[0]["run"] != told[1]["run"]
+    assert len(told[0]["losses"]["fit"]) == 20
+    assert told[1]["losses"] == told[0]["losses"]
+    stage = Path("runs", told[1]["run"], "metrics.jsonl").read_text().splitlines()[-1]
+    assert "cached" in json.loads(stage)
+
+
+def test_rungs_are_of_the_encoder_that_overrides_give(polo: Callable[..., tuple[int, str, str]]) -> None:
+    path = write(f"{{use: mf, dim: 4, items: {{encoder: {CHAIN}}}}}")
+    words = ("policy.items.encoder.from.from.k=5", "stages.fit.steps=2", "--json", "--rung", "lsa", "--rung", "pca")
+    code, out, err = polo("diagnose", path, *words)
+    assert code == 0, err
+    found = json.loads(out.rsplit("\n", 2)[0])
+    assert ["k: 5" in one["changes"][0] for one in found] == [True, True]
+    assert [len(one["losses"]["fit"]) for one in found] == [2, 2]
 
 
 def test_what_a_rung_cannot_be_is_told_before_anything_is_trained(polo: Callable[..., tuple[int, str, str]]) -> None:

@@ -57,6 +57,13 @@ def test_law_all_that_a_module_runs_is_its_code(loose: Path) -> None:
     assert names("beside") == {"beside", "loose", "loose.above"}
 
 
+def test_what_lies_beside_the_records_of_an_installation_is_installed_whatever_its_folder_is_called(
+    loose: Path,
+) -> None:
+    (loose / "loose-1.0.dist-info").mkdir()
+    assert names("beside") == {"beside"}
+
+
 def test_what_a_type_checker_alone_imports_is_no_code_and_its_other_branch_is(loose: Path) -> None:
     assert names("loose.typed") == {"loose", "loose.typed", "loose.seen"}
 

@@ -11,6 +11,7 @@ from polo.errors import Problem, RecipeError
 from polo.plugin.load import load_plugins
 from polo.recipe import load
 from polo.run.compose import Composer
+from polo.run.prepare import Prepared, prepare
 
 RECIPE = """\
 polo: 1
@@ -28,12 +29,12 @@ evaluate: {evaluators: [mrr], baselines: []}
 """
 
 
-def problems(folder: Path, old: str, new: str, policy: str = "toy_similarity") -> list[Problem]:
+def problems(folder: Path, old: str, new: str, policy: str = "toy_similarity", data: str = "small") -> list[Problem]:
     """What is refused of the recipe with some words exchanged."""
     path = folder / "refused.yaml"
     path.write_text(RECIPE.replace(old, new), encoding="utf-8")
     plugins = load_plugins(files=[Path(__file__).with_name("crossing_plugin.py")])
-    resolved = load(path, overrides=(f"policy={policy}",), profile="none", plugins=plugins, gpu=False)
+    resolved = load(path, overrides=(f"policy={policy}", f"data={data}"), profile="none", plugins=plugins, gpu=False)
     composer = Composer(resolved, plugins.catalogue, Console(silent=True))
     composer.data()
     try:
@@ -68,3 +69,44 @@ def test_policies_that_can_serve_are_named_and_do(tmp_path: Path, old: str, new:
     assert "sasrec" in able
     assert ("causal_lm" in able) == (new == "sampler: top"), "text policies have no vectors"
     assert problems(tmp_path, old, new, policy="{use: mf, dim: 4}") == []
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> str:
+    """Data whose rows show no history."""
+    for name, first, last in (("train", 0, 4), ("valid", 4, 5), ("test", 5, 7)):
+        lines = [" ".join(map(str, [user, *((user + step) % 30 for step in range(first, last))])) for user in range(8)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    return f"{{use: cf, path: {tmp_path}, train: train.txt, valid: valid.txt, test: test.txt}}"
+
+
+@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "causal_lm"])
+def test_a_policy_that_reads_the_history_is_refused_where_rows_show_none(tmp_path: Path, sets: str, name: str) -> None:
+    policy = "{use: causal_lm, base: {use: tiny_lm}}" if name == "causal_lm" else name
+    (one,) = problems(tmp_path, "", "", policy=policy, data=sets)
+    said = "needs a shown history; the rows of data 'cf' show none (a history of 0 items)"
+    assert one.what == f"policy '{name}' {said}"
+    assert one.fix == "choose a policy that reads the user, or show items if the data have an order"
+
+
+def test_a_baseline_that_reads_the_history_is_refused_by_name_and_else_left_out(tmp_path: Path, sets: str) -> None:
+    with pytest.raises(RecipeError) as refused:
+        prepared(tmp_path, sets, "[popularity, markov]")
+    (one,) = refused.value.problems
+    assert one.what.startswith("baseline 'markov' needs a shown history; the rows of data 'cf' show none")
+    assert one.where.endswith("refused.yaml:12:55")
+    every = prepared(tmp_path, sets, "all").composer.baselines()
+    assert "markov" not in every
+    assert {"popularity", "item_knn", "ease", "ials"} <= set(every)
+    assert "markov" in prepared(tmp_path, "small", "all").composer.baselines()
+
+
+def prepared(folder: Path, data: str, baselines: str) -> Prepared:
+    """The recipe with `mf`, up to its first step."""
+    path = folder / "refused.yaml"
+    path.write_text(RECIPE.replace("baselines: []", f"baselines: {baselines}"), encoding="utf-8")
+    plugins = load_plugins(files=[Path(__file__).with_name("crossing_plugin.py")])
+    words = (f"data={data}", "policy={use: mf, dim: 4}", "candidates.n=all")
+    resolved = load(path, overrides=words, profile="none", plugins=plugins, gpu=False)
+    composer = Composer(resolved, plugins.catalogue, Console(silent=True))
+    return prepare(resolved.recipe, composer, composer.data())

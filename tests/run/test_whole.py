@@ -74,6 +74,9 @@ def test_commands_read_both_kinds_and_compare_no_unlike_ones(
     ("words", "both"),
     [
         (["evaluate.evaluators=[reward]"], ["evaluator 'reward' needs reference", "candidates.n: all"]),
+        (["candidates.negatives=file"], ["n: all ranks the whole catalogue", "negatives: file"]),
+        (["stages.sft.validate.metric=reward"], ["validate.metric=reward'", "evaluator 'reward' needs reference"]),
+        (["stages.sft.validate.metric={use: ndcg, k: [1, 5]}"], ["one figure", "ndcg@1, ndcg@5"]),
         (["evaluate.scorer=vllm"], ["scorer 'vllm' scores lists", "candidates.n: all"]),
         (["policy.prompt.candidates=shown"], ["policy 'causal_lm' ranks a list", "candidates.n: all"]),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from polo import Finding, ItemTable, Known, Rows, Sequences, Splits
+from polo import Finding, ItemTable, Known, Ragged, Rows, Sequences, Splits
 from polo.testing import small_splits
 from polo.testing.stand_ins import StandInData, StandInEncoder
 from tests.testing.broken import Table, broken
@@ -47,6 +47,10 @@ DATA: Table = {
     "ids_are_unique": broken(StandInData, load=_loading(lambda s: _test(s, id=s.train.id[: len(s.test)]))),
     "lists_hold_the_target": broken(
         StandInData, load=_loading(lambda s: _test(s, candidates=np.stack([s.test.target + 1] * 2, axis=1)))
+    ),
+    "sets_begin_with_the_target": broken(
+        StandInData,
+        load=_loading(lambda s: _test(s, relevant=Ragged.of([[t, t] for t in s.test.target.tolist()]))),
     ),
     "knows_what_was_taken": broken(
         StandInData, load=_loading(lambda s: replace(s, known_all=Known(np.zeros(0, int), np.zeros(0, int), 60)))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polo.console import Console
 from polo.context import Choice
-from polo.protocols import Average, Optimiser
+from polo.protocols import Average, Evaluator, Optimiser
 from polo.recipe.model import Stage
 from polo.store.runfolder import RunFolder
 from polo.testing import context
@@ -57,6 +57,7 @@ def job(
     loss: Any = None,
     optimiser: Optimiser | None = None,
     average: Average | None = None,
+    metric: Evaluator | None = None,
 ) -> tuple[Job, RunFolder]:
     run = RunFolder(folder)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -78,6 +79,7 @@ def job(
             starts_at_reference=False,
             rows=toy_rows(24),
             validation=toy_rows(12, seed=1, candidates=8),
+            metric=metric,
             accelerator=Accelerator(cpu=True),
             console=Console(silent=True),
             checkpoints=run.checkpoints,

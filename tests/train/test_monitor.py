@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from polo.model.reference import Reference, ScoreCache
+from polo.model.weights import snapshot
 from polo.protocols import Ranked
 from polo.train.monitor import Monitor
 from polo.train.objective import Objective
@@ -52,6 +54,21 @@ def test_law_gradient_shares_are_those_of_the_formula(seed: int) -> None:
     assert found["valid/gradient_boundary"] == pytest.approx(pull[near].sum() / pull.sum(), rel=1e-4)
     assert found["valid/gradient_boundary"] + found["valid/gradient_easy"] == pytest.approx(1)
     assert found["valid/loss"] == pytest.approx(np.log1p(np.exp(gap))[negative].sum() / 12, rel=1e-4)
+
+
+def test_log_ratios_of_chosen_and_rejected_stand_apart() -> None:
+    """Means over the targets and over all other items of score minus the same policy's frozen one; a token each."""
+    policy, rows = ToyPolicy(), toy_rows(12, candidates=6)
+    frozen = Reference(policy, snapshot(policy.module), ScoreCache(None, {}, print), 1000)
+    objective = Objective(loss=Logistic(), sampler=FirstK(), beta=None, reference=frozen)
+    watch = Monitor(policy, objective, Stepper(policy, objective, Accelerator(cpu=True), 1000, (0, "p")), rows)
+    items = torch.from_numpy(rows.candidates)
+    scores = policy.score(rows, items).detach().double().numpy() + np.arange(6) / 8
+    ranked = Ranked.of(rows, scores)
+    found = watch.look(scores, ranked.truth, 0.0)
+    added, own = np.broadcast_to(np.arange(6) / 8, scores.shape), np.arange(6) == ranked.truth[:, None]
+    assert found["valid/log_ratio/chosen"] == pytest.approx(added[own].mean(), abs=1e-5)
+    assert found["valid/log_ratio/rejected/mean"] == pytest.approx(added[~own].mean(), abs=1e-5)
 
 
 def test_looking_costs_no_forward_and_moves_no_state() -> None:

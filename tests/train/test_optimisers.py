@@ -15,8 +15,8 @@ from polo.errors import InputError
 from polo.model.weights import digest, snapshot, trainable
 from polo.testing import context
 from polo.train.loop import train
-from polo.train.optimiser_options import AdamOptions, SgdOptions
-from polo.train.optimisers import Adam, AdamW, Sgd, grouped
+from polo.train.optimiser_options import AdafactorOptions, AdamOptions, SgdOptions
+from polo.train.optimisers import Adafactor, Adam, AdamW, Sgd, grouped
 from tests.toy_policy import ToyPolicy
 from tests.train.jobs import Crash, job, stage_of
 
@@ -24,6 +24,7 @@ ALL: dict[str, Optimiser] = {
     "adamw": AdamW(AdamOptions(), context()),
     "adam": Adam(AdamOptions(betas=(0.8, 0.95), eps=1e-6), context()),
     "sgd": Sgd(SgdOptions(), context()),
+    "adafactor": Adafactor(AdafactorOptions(), context()),
     "momentum": Sgd(SgdOptions(momentum=0.9, nesterov=True), context()),
 }
 
@@ -68,6 +69,22 @@ def test_the_first_step_of_adam_is_one_rate_whatever_the_gradient() -> None:
 def test_adamw_decays_apart_from_the_gradient() -> None:
     """2 - 0.1 * sign(g) - 0.1 * 0.5 * 2 = 1.8."""
     assert moved(ALL["adamw"], [7.0]) == pytest.approx([1.8])
+
+
+def test_adafactor_moves_by_a_share_of_the_weight() -> None:
+    """Size 2, rate 0.1, u = sign(g): 2 - 0.1 * 2 = 1.8; then 1.8 - 0.1 * 1.8 = 1.62. At step 400 the rate is 1/20."""
+    assert moved(ALL["adafactor"], [7.0, 7.0], weight_decay=0.0) == pytest.approx([1.8, 1.62])
+    places = moved(ALL["adafactor"], [-1.0] * 400, lr=0.1, weight_decay=0.0)
+    assert places[-1] / places[-2] == pytest.approx(1 + 1 / 20, rel=1e-6)
+
+
+def test_adafactor_remembers_rows_and_columns_of_a_matrix() -> None:
+    """Of 6 x 4 numbers 6 + 4, and the step."""
+    weight = nn.Parameter(torch.ones(6, 4))
+    made = ALL["adafactor"]([{"params": [weight], "lr": 0.1, "weight_decay": 0.0}])
+    weight.grad = torch.ones(6, 4)
+    made.step()
+    assert sorted(value.numel() for value in made.state[weight].values()) == [1, 4, 6]
 
 
 def test_nesterov_without_momentum_is_refused() -> None:

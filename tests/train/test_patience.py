@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from polo.candidates import attach_all
+from polo.data import FloatArray, Ragged, Whole
 from polo.errors import InputError
 from polo.model.weights import digest, snapshot
+from polo.protocols import Ranked
 from polo.recipe.model import Epochs, Validate
+from polo.testing import context, small_splits
 from polo.train import loop
 from polo.train.loop import train
 from polo.train.schedule import validation_steps
+from polo.train.validation import figure_of, listed, look
+from polo_metrics.catalogue import Coverage
+from polo_metrics.options import AtK
+from polo_metrics.ranking import NDCG
+from tests.toy_policy import ToyPolicy, toy_rows
 from tests.train.jobs import Crash, job, stage_of
 
 
@@ -76,6 +87,85 @@ def test_a_stage_in_which_nothing_was_better_hands_on_what_it_began_with_and_say
     assert digest(snapshot(made.policy.module)) == start
     assert "prefer: ended after step 6 of 30: no measurement since step 0 was better (patience 3)" in said
     assert said[-1] == "prefer: hands on the weights that it began with, as nothing was better (validation HR@1 0.500)"
+
+
+class Falling:
+    """A metric that falls with each look, whatever the policy does."""
+
+    needs = frozenset({"ranks"})
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def per_row(self, ranked: Ranked) -> Mapping[str, FloatArray]:
+        self.looks += len(ranked.rows) > 1
+        return {"falling": np.full(len(ranked.rows), 1.0 / self.looks if self.looks else 1.0)}
+
+
+def test_measurements_are_compared_by_the_metric_that_is_asked_for(tmp_path: Path) -> None:
+    said: list[str] = []
+    made, run = job(tmp_path, waiting(select="best_valid"), metric=Falling())
+    start = digest(snapshot(made.policy.module))
+    made.console.say = lambda line, style="": said.append(line)  # type: ignore[method-assign]
+    train(made)
+    told = [(line["step"], line["valid/falling"]) for line in run.metrics() if "valid/falling" in line]
+    assert told == [(0, 1.0), (2, 1 / 2), (4, 1 / 3), (6, 1 / 4)], "the best is the first; three more are waited for"
+    assert digest(snapshot(made.policy.module)) == start
+    assert "falling 0.500 [0.500, 0.500]" in next(line for line in said if "step 2:" in line)
+    assert (
+        said[-1] == "prefer: hands on the weights that it began with, as nothing was better (validation falling 1.000)"
+    )
+    assert figures(run), "the hit ratio is told all the same"
+
+
+def test_a_metric_is_the_same_of_lists_and_of_a_whole_catalogue() -> None:
+    """Rows that rank a whole catalogue of 40, and the same rows with lists of these 40."""
+    policy, rows = ToyPolicy(), toy_rows(12, seed=1)
+    everything = np.tile(np.arange(40), (12, 1))
+    none = Ragged(np.empty(0, np.int64), np.zeros(13, np.int64))
+    metric = NDCG(AtK(k=(20,)), None)
+    lists = look(policy, rows.with_candidates(everything), 1000, metric)
+    whole = look(policy, replace(rows, whole=Whole(40, none)), 1000, metric)
+    assert lists is not None
+    assert whole is not None
+    assert lists.asked is not None
+    assert whole.asked is not None
+    assert 0 < lists.asked.mean() < 1
+    np.testing.assert_allclose(whole.asked, lists.asked)
+    assert whole.lists is None
+    assert lists.lists is not None
+
+
+def test_an_evaluator_with_several_figures_or_none_of_each_row_is_refused() -> None:
+    with pytest.raises(InputError, match=r"has ndcg@1, ndcg@5, ndcg@10\n.*one length"):
+        figure_of(NDCG(AtK(), None))
+    with pytest.raises(InputError, match=r"has none\n"):
+        figure_of(Coverage(AtK(), context(splits=small_splits())))
+
+
+def test_law_lists_in_the_place_of_a_whole_catalogue_hold_the_target_and_nothing_masked() -> None:
+    splits = small_splits(users=6, items=30)
+    rows = attach_all(splits, splits.valid, split="valid")
+    found = listed(rows)
+    assert found.candidates is not None
+    assert rows.whole is not None
+    assert found.candidates.shape == (len(rows), 20)
+    assert (found.candidates[:, 0] == rows.target).all()
+    for i, line in enumerate(found.candidates):
+        assert len(set(line.tolist())) == 20
+        assert not set(line.tolist()) & set(rows.whole.without[i : i + 1].items.tolist())
+    backwards = listed(rows[::-1])
+    assert backwards.candidates is not None
+    assert (backwards.candidates[::-1] == found.candidates).all(), "a row's list is its own"
+
+
+def test_collapse_is_watched_for_where_a_whole_catalogue_is_ranked(tmp_path: Path) -> None:
+    made, run = job(tmp_path, stage_of(steps=2))
+    none = Ragged(np.empty(0, np.int64), np.zeros(13, np.int64))
+    train(replace(made, validation=replace(made.validation, candidates=None, whole=Whole(40, none))))
+    looks = [line for line in run.metrics() if "valid/hit_ratio@1" in line]
+    assert len(looks) == 3
+    assert all(line["valid/loss"] > 0 and 0 <= line["valid/boundary"] <= 1 for line in looks)
 
 
 def test_a_stage_that_must_be_measured_and_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from polo.data import Rows
 from polo.errors import PoloError
-from polo.model.passes import passes
+from polo.model.passes import passes, pieces
 from polo.model.reference import Reference, ScoreCache
 from polo.model.weights import snapshot
 from polo.randomness import RowRandom, seed_of
@@ -40,6 +40,44 @@ def test_any_split_into_passes_gives_the_same_gradient(loss: object, budget: int
     whole, split = gradient(policy, loss, rows, 10**6), gradient(policy, loss, rows, budget)
     for a, b in zip(whole, split, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("loss", [Pairs(), Centred()])
+def test_law_a_row_too_long_for_a_pass_is_cut_into_columns_with_the_same_gradient(
+    loss: object, reference: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a pass holds is at most two of the five columns of a row."""
+    policy, rows = ToyPolicy(), toy_rows()
+    whole = gradient(policy, loss, rows, 10**6, reference)
+    budget, seen, score = int(policy.cost(rows, 2).max()), [], ToyPolicy.score
+
+    def watched(self: ToyPolicy, some: Rows, items: Tensor) -> Tensor:
+        seen.append(int(policy.cost(some, items.shape[1]).sum()))
+        return score(self, some, items)
+
+    monkeypatch.setattr(ToyPolicy, "score", watched)
+    cut = gradient(policy, loss, rows, budget, reference)
+    assert len(seen) > len(rows)
+    assert max(seen) <= budget
+    for a, b in zip(whole, cut, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+@given(cost=st.lists(st.integers(1, 50), min_size=1, max_size=8), each=st.integers(0, 20), n=st.integers(1, 9),
+       budget=st.integers(1, 200))  # fmt: skip
+def test_law_pieces_hold_every_place_once_and_keep_to_the_budget(
+    cost: list[int], each: int, n: int, budget: int
+) -> None:
+    def of(width: int) -> np.ndarray:
+        return np.array(cost) + each * width
+
+    held = np.zeros((len(cost), n), dtype=int)
+    for rows, columns in pieces(of, n, budget):
+        held[rows, columns] += 1
+        width = len(range(n)[columns])
+        assert of(width)[rows].sum() <= budget or (len(rows) == 1 and (width == 1 or each == 0))
+    assert (held == 1).all()
 
 
 def test_a_head_that_needs_the_whole_batch_recomputes_with_the_same_dropout() -> None:

@@ -3,7 +3,7 @@
 Both split the work in the same two parts: prompt queries meet prompt keys causally and without a mask (the fast
 kernels), title queries meet their prompt and their own title under a mask. :class:`RowByRow` makes one call a row and
 part, without padding: best where a call is cheap beside its arithmetic (CPU). :class:`Batched` pads rows to one length
-and makes two calls in all: best where calls are dear (GPU).
+and makes two calls in all: best where calls are dear (GPU). A third form, for long titles, is in ``long_attention``.
 
 In the last layer only the places that predict something need an output: each prompt's last token and all titles.
 ``attend_last`` takes queries of these places alone; keys and values are those of all places.
@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from polo import IntArray
@@ -103,7 +104,8 @@ def last_mask(prompt: int, lengths: IntArray) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def _last_places(spans: Sequence[Span], device: torch.device) -> Int[Tensor, " s"]:
+def last_places(spans: Sequence[Span], device: torch.device) -> Int[Tensor, " s"]:
+    """Flat places of what predicts something: of each row the prompt's last token and all of its titles'."""
     places = np.concatenate([np.arange(span.middle - 1, span.stop) for span in spans])
     return torch.from_numpy(places).to(device)
 
@@ -117,7 +119,7 @@ class RowByRow:
     """
 
     def __init__(self, spans: Sequence[Span], device: torch.device) -> None:
-        self.last = _last_places(spans, device)
+        self.last = last_places(spans, device)
         self._rows = [span.stop - span.start for span in spans]
         self._titles = [span.stop - span.middle for span in spans]
         self._parts = [n for span in spans for n in (span.middle - span.start, span.stop - span.middle)]
@@ -133,16 +135,16 @@ class RowByRow:
         outputs = []
         for mask, k, v in zip(self._masks, *self._split(key, value), strict=True):
             # Causal from the upper left corner: a prompt query never meets the titles that follow its prompt.
-            outputs.append(_sdpa(next(queries), k, v, None, asked))
+            outputs.append(sdpa(next(queries), k, v, None, asked))
             titles = next(queries)
             if titles.shape[2]:
-                outputs.append(_sdpa(titles, k, v, mask[1:], asked))
+                outputs.append(sdpa(titles, k, v, mask[1:], asked))
         return torch.cat(outputs, dim=1)
 
     def attend_last(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 s h d"]:
         queries = query.split([1 + n for n in self._titles], dim=2)
         rows = zip(self._masks, queries, *self._split(key, value), strict=True)
-        return torch.cat([_sdpa(q, k, v, mask, asked) for mask, q, k, v in rows], dim=1)
+        return torch.cat([sdpa(q, k, v, mask, asked) for mask, q, k, v in rows], dim=1)
 
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
         return [x.split(self._rows, dim=2) for x in tensors]
@@ -161,10 +163,11 @@ class Batched:
     def __init__(self, spans: Sequence[Span], device: torch.device) -> None:
         prompts = np.array([span.middle - span.start for span in spans])
         titles = np.array([span.stop - span.middle for span in spans])
-        self.last = _last_places(spans, device)
+        self.last = last_places(spans, device)
         self.rows, self.prompt, self.title = len(spans), int(prompts.max()), int(titles.max())
         width = self.prompt + self.title
-        # Padded places read token 0; nothing reads what becomes of them, so they get no gradient either.
+        # Padded places read token 0; nothing reads what becomes of them, so they get no gradient either. Every token
+        # has one place in the padded rows, so a gradient is picked from there, where torch would add up places.
         places = np.zeros((len(spans), width), np.int64)
         back = np.zeros(spans[-1].stop, np.int64)
         mask = np.zeros((len(spans), 1, 1 + self.title, width), dtype=np.bool_)
@@ -186,28 +189,63 @@ class Batched:
         self.mask: Bool[Tensor, "b 1 q k"] = torch.from_numpy(mask).to(device)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 t h d"]:
-        key, value = _all_heads(query, key, value)
-        q, k, v = (self._padded(x, self.places) for x in (query, key, value))
+        key, value = all_heads(query, key, value)
+        q, k, v = (self._padded(x, self.places, self.back) for x in (query, key, value))
         p = self.prompt
-        outputs = [_sdpa(q[:, :, :p], k[:, :, :p], v[:, :, :p], None, asked)]
+        outputs = [sdpa(q[:, :, :p], k[:, :, :p], v[:, :, :p], None, asked)]
         if self.title:
-            outputs.append(_sdpa(q[:, :, p:], k, v, self.mask[:, :, 1:], asked))
-        return torch.cat(outputs, dim=1).flatten(0, 1).index_select(0, self.back)[None]
+            outputs.append(sdpa(q[:, :, p:], k, v, self.mask[:, :, 1:], asked))
+        return _flattened(torch.cat(outputs, dim=1), self.back)
 
     def attend_last(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 s h d"]:
-        key, value = _all_heads(query, key, value)
-        q = self._padded(query, self._last)
-        k, v = (self._padded(x, self.places) for x in (key, value))
-        output = _sdpa(q, k, v, self.mask, asked)
-        return output.flatten(0, 1).index_select(0, self._back_last)[None]
+        key, value = all_heads(query, key, value)
+        q = self._padded(query, self._last, self._back_last)
+        k, v = (self._padded(x, self.places, self.back) for x in (key, value))
+        return _flattened(sdpa(q, k, v, self.mask, asked), self._back_last)
 
-    def _padded(self, states: Float[Tensor, "1 h t d"], places: Tensor) -> Float[Tensor, "b h s d"]:
-        flat = states[0].index_select(1, places)
-        padded: Tensor = flat.unflatten(1, (self.rows, -1))
-        return padded.transpose(0, 1)
+    def _padded(self, states: Float[Tensor, "1 h t d"], places: Tensor, back: Tensor) -> Float[Tensor, "b h s d"]:
+        # places first in memory, as the layer's product has left them
+        flat: Tensor = _Pick.apply(states[0].transpose(0, 1), places, back)  # type: ignore[no-untyped-call]
+        return flat.view(self.rows, -1, *flat.shape[1:]).transpose(1, 2)
 
 
-def _all_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+class _Pick(torch.autograd.Function):
+    """``x[places]`` where ``x[i]`` is read at ``back[i]`` and elsewhere only by what gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Float[Tensor, "t h d"], places: Int[Tensor, " p"], back: Int[Tensor, " t"]) -> Tensor:
+        ctx.save_for_backward(back)
+        return x.index_select(0, places)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Float[Tensor, "p h d"]) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
+        return grad.index_select(0, back), None, None
+
+
+class _Flatten(torch.autograd.Function):
+    """``x[back]`` for places that differ: the gradient is put there, and nothing elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Float[Tensor, "p h d"], back: Int[Tensor, " t"]) -> Tensor:
+        ctx.save_for_backward(back)
+        ctx.places = len(x)
+        return x.index_select(0, back)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Float[Tensor, "t h d"]) -> tuple[Tensor, None]:
+        (back,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.places, *grad.shape[1:]).index_copy_(0, back, grad), None
+
+
+def _flattened(padded: Float[Tensor, "b q h d"], back: Int[Tensor, " t"]) -> Float[Tensor, "1 t h d"]:
+    flat: Tensor = _Flatten.apply(padded.flatten(0, 1), back)  # type: ignore[no-untyped-call]
+    return flat[None]
+
+
+def all_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values repeated for the queries that share them; GPU kernels with a mask ask for it."""
     share = query.shape[1] // key.shape[1]
     if share == 1:
@@ -215,7 +253,7 @@ def _all_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tenso
     return key.repeat_interleave(share, dim=1), value.repeat_interleave(share, dim=1)
 
 
-def _sdpa(
+def sdpa(
     query: Float[Tensor, "b h q d"],
     key: Float[Tensor, "b hkv k d"],
     value: Float[Tensor, "b hkv k d"],

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from polo import IntArray
+from polo import FloatArray, IntArray
 from polo_causal_lm.text import Encoded
 
 
@@ -65,8 +65,8 @@ class Engine(Protocol):
     def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
         """Sums of log-probabilities."""
 
-    def cost(self, prompts: IntArray, titles: float, n: int) -> IntArray:
-        """Flat tokens of rows with ``prompts [B]`` prompt tokens and n titles of ``titles`` tokens each."""
+    def cost(self, prompts: IntArray, titles: float | FloatArray, n: int) -> IntArray:
+        """Flat tokens of rows with ``prompts [B]`` prompt tokens and n titles of ``titles`` tokens each, on average."""
 
 
 def title_scores(

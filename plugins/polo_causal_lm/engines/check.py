@@ -24,7 +24,7 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 1e-1}
 _BESIDE = 3
 
 
-def check_base(scorer: CandidateScorer, encoded: Encoded, dtype: torch.dtype, targets: str | Sequence[str]) -> None:
+def check_base(scorer: CandidateScorer, encoded: Encoded, dtype: torch.dtype, trained: str) -> None:
     """Scores a few titles with nothing of ours in the model: what is wrong here is the model's own.
 
     Three things that every causal language model does, and that all engines build on: it computes finite scores; what
@@ -34,7 +34,8 @@ def check_base(scorer: CandidateScorer, encoded: Encoded, dtype: torch.dtype, ta
         scorer: the module.
         encoded: at least one row.
         dtype: of the model.
-        targets: the modules that got adapters; some architectures call parts of such a module and not the module.
+        trained: what of it is trained, in words; some architectures call parts of a module that got an adapter, and not
+            the module.
 
     Raises:
         InputError: if one of them fails, or the model raises an error.
@@ -63,7 +64,7 @@ def check_base(scorer: CandidateScorer, encoded: Encoded, dtype: torch.dtype, ta
     if problem:
         name = str(dtype).removeprefix("torch.")
         raise InputError(
-            f"the base cannot score titles in {name} with LoRA targets {targets!r}: {problem}",
+            f"the base cannot score titles in {name} with {trained}: {problem}",
             where="policy",
             fix="use `dtype: float32`, the widest that every architecture computes in"
             if dtype == torch.float64

@@ -70,7 +70,8 @@ def unknown_fields(lm: nn.Module, config: Any) -> list[str]:
         >>> unknown_fields(transformers.GPTNeoXForCausalLM(config), config)
         []
     """
-    names = {name for part in lm.modules() if (name := type(part).__module__).startswith("transformers.")}
+    families = ("transformers.", "transformers_modules.")  # the second is where code of a model's own is put
+    names = {name for part in lm.modules() if (name := type(part).__module__).startswith(families)}
     read = {found for name in names for pair in _READS.findall(_source(name)) for found in pair}
     return sorted(
         name for name, value in vars(config).items() if value and name in read and name not in HARMLESS | READ

@@ -4,6 +4,9 @@
 
 peft computes the sum in four operations, each of which writes (and in the backward pass reads again) a tensor of the
 output's size. Here the low-rank part is added into the product in place, forward and backward.
+
+Over frozen weights in half precision, adapters are float32: peft widens x and the sum, whose traffic costs more than
+the product. Here A and B are rounded to the type of x, as autocast rounds them; their gradients are float32 again.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from polo_causal_lm.engines.shorter import shorten, shorter
+
+#: types in which products are computed in half precision
+HALF = (torch.bfloat16, torch.float16)
 
 
 class _LowRank(torch.autograd.Function):
@@ -34,6 +40,8 @@ class _LowRank(torch.autograd.Function):
         scale: float,
     ) -> Float[Tensor, "n o"]:
         fed = x if low is None else low
+        ctx.trained = a.dtype
+        a, b = a.to(x.dtype), b.to(x.dtype)
         inner = fed @ a.T
         y = x @ weight.T if bias is None else torch.addmm(bias, x, weight.T)
         ctx.save_for_backward(fed, inner, weight, a, b)
@@ -46,8 +54,8 @@ class _LowRank(torch.autograd.Function):
         fed, inner, weight, a, b = ctx.saved_tensors
         with torch.autocast(grad.device.type, enabled=False):  # as in the forward, whoever calls backward
             down = (grad @ b).mul_(ctx.scale)
-            grad_b = (grad.T @ inner).mul_(ctx.scale)
-            grad_a = down.T @ fed
+            grad_b = (grad.T @ inner).to(ctx.trained).mul_(ctx.scale)
+            grad_a = (down.T @ fed).to(ctx.trained)
             grad_x = grad @ weight if ctx.needs_input_grad[0] else None
             grad_low = None
             if ctx.apart:
@@ -72,18 +80,32 @@ def low_rank_forward(self: LoraLinear, x: Tensor, *args: Any, **kwargs: Any) -> 
 
 
 def _only_adapter(layer: LoraLinear, x: Tensor) -> str | None:
-    """The name of the only active adapter, if this call is nothing but frozen weight plus low rank in one type."""
+    """The name of the only active adapter, if this call is nothing but frozen weight plus low rank.
+
+    In one type; or with x and frozen weight in half precision and adapters in float32, under autocast too.
+    """
     if layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1:
         return None
     name: str = layer.active_adapters[0]
-    if name not in layer.lora_A or name in layer.lora_variant or torch.is_autocast_enabled(x.device.type):
+    if name not in layer.lora_A or name in layer.lora_variant:
         return None
     base, a, b = layer.base_layer, layer.lora_A[name], layer.lora_B[name]
     if any(type(one) is not nn.Linear or one._forward_pre_hooks or one._forward_hooks for one in (base, a, b)):  # noqa: SLF001
         return None  # quantised layers, wrapped ones, and those that somebody watches
     frozen = not base.weight.requires_grad and (base.bias is None or not base.bias.requires_grad)
-    alike = x.dtype == base.weight.dtype == a.weight.dtype == b.weight.dtype
-    return name if frozen and alike and a.bias is None and b.bias is None else None
+    if not frozen or a.bias is not None or b.bias is not None or a.weight.dtype != b.weight.dtype:
+        return None
+    return name if x.dtype == base.weight.dtype and _rounds(x, a.weight) else None
+
+
+def _rounds(x: Tensor, trained: Tensor) -> bool:
+    """Whether all is computed in the type of ``x`` anyhow."""
+    autocast = torch.is_autocast_enabled(x.device.type)
+    if x.dtype not in HALF:
+        return x.dtype == trained.dtype and not autocast
+    return trained.dtype in (x.dtype, torch.float32) and (
+        not autocast or torch.get_autocast_dtype(x.device.type) == x.dtype
+    )
 
 
 def join_adapters(model: nn.Module) -> None:

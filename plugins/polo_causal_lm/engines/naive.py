@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polo import IntArray
+from polo import FloatArray, IntArray
 from polo_causal_lm.engines.base import Layout, causal_lm, title_scores
 from polo_causal_lm.engines.head import sum_slots
 from polo_causal_lm.text import Encoded
@@ -65,7 +65,7 @@ class Naive:
         scored = layout.scored
         return sum_slots(logps[scored.states[scored.state], scored.token], scored.slots)
 
-    def cost(self, prompts: IntArray, titles: float, n: int) -> IntArray:
+    def cost(self, prompts: IntArray, titles: float | FloatArray, n: int) -> IntArray:
         cost: IntArray = np.ceil(n * (prompts + titles)).astype(np.int64)
         return cost
 

@@ -12,9 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from polo_causal_lm.engines.shorter import shorten, shorter
 
+HALF = (torch.bfloat16, torch.float16)
 #: classes of transformers whose forward is the formula above: computed in float32 at least, scaled by ``weight``
 KNOWN = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
 
@@ -37,9 +39,20 @@ class _Norm(torch.autograd.Function):
         return wide.mul_(scale).addcmul_(x, inner.mul_(scale**3), value=-1), None, None
 
 
+def half_norm(x: Float[Tensor, "*n h"], weight: Float[Tensor, " h"], eps: float) -> Float[Tensor, "*n h"]:
+    """The same of half-precision numbers, by torch's one kernel: in float32 inside, rounded once at the end.
+
+    transformers rounds before the weight too, so that the two may be a unit of the last place apart.
+    """
+    with torch.autocast(x.device.type, enabled=False):  # which would widen what goes in and comes out
+        return functional.rms_norm(x, (x.shape[-1],), weight.to(x.dtype), eps)
+
+
 @shorter
 def norm_forward(self: Any, hidden_states: Tensor) -> Tensor:
-    """Forward of an RMSNorm layer; float32 only, else as transformers does it."""
+    """Forward of an RMSNorm layer in float32, or in half precision on a GPU; else as transformers does it."""
+    if hidden_states.is_cuda and hidden_states.dtype in HALF and not self.weight.requires_grad:
+        return half_norm(hidden_states, self.weight, self.variance_epsilon)
     covered = hidden_states.dtype == torch.float32 == self.weight.dtype and not self.weight.requires_grad
     if not covered:
         return type(self).forward(self, hidden_states)  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polo import IntArray
+from polo import FloatArray, IntArray
 from polo_causal_lm.engines.base import Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
 from polo_causal_lm.engines.masks import model_mask
@@ -69,7 +69,7 @@ class Packed:
     def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
         return head_logps(model, hidden_states(model, layout), layout.scored)
 
-    def cost(self, prompts: IntArray, titles: float, n: int) -> IntArray:
+    def cost(self, prompts: IntArray, titles: float | FloatArray, n: int) -> IntArray:
         cost: IntArray = np.ceil(prompts + n * (titles - 1)).astype(np.int64)
         return cost
 

@@ -21,11 +21,12 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from polo import IntArray
+from polo import FloatArray, IntArray
 from polo_causal_lm.engines.attention import Asked, Batched, FlatAttention, RowByRow, Span
 from polo_causal_lm.engines.base import Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
 from polo_causal_lm.engines.layers import shorten_layers
+from polo_causal_lm.engines.long_attention import InGroups, is_long
 from polo_causal_lm.engines.lowrank import join_adapters
 from polo_causal_lm.engines.norm import join_norms
 from polo_causal_lm.text import Encoded
@@ -35,14 +36,15 @@ class Split:
     """Flat rows, split attention.
 
     Args:
-        attend: how attention is called; ``None`` takes :class:`Batched` on a GPU and :class:`RowByRow` elsewhere.
+        attend: how attention is called; ``None`` takes :class:`InGroups` where titles are long, else :class:`Batched`
+            on a GPU and :class:`RowByRow` elsewhere.
     """
 
     name = "split"
     #: the name under which the attention function is registered
     attention = "polo_split"
 
-    def __init__(self, attend: type[RowByRow] | type[Batched] | None = None) -> None:
+    def __init__(self, attend: type[RowByRow] | type[Batched] | type[InGroups] | None = None) -> None:
         self.attend = attend
 
     def layout(self, encoded: Encoded, device: torch.device) -> Layout:
@@ -64,7 +66,8 @@ class Split:
         # Any 4-D mask is handed through as it is; the attention function does not read it. Without one, transformers
         # would build a mask of its own for the whole flat row.
         unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-        attend = self.attend or (Batched if device.type == "cuda" else RowByRow)
+        short = Batched if device.type == "cuda" else RowByRow
+        attend = self.attend or (InGroups if is_long(spans) else short)
         places = np.concatenate([np.arange(span.middle - 1, span.stop) for span in spans])
         scored = title_scores(encoded.titles, places, (len(encoded), len(encoded.titles[0])), device)
         return Layout(flat, where, unread, scored, {"polo_attention": attend(spans, device)})
@@ -72,7 +75,7 @@ class Split:
     def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
         return head_logps(model, hidden_states(model, layout), layout.scored)
 
-    def cost(self, prompts: IntArray, titles: float, n: int) -> IntArray:
+    def cost(self, prompts: IntArray, titles: float | FloatArray, n: int) -> IntArray:
         cost: IntArray = np.ceil(prompts + n * (titles - 1)).astype(np.int64)
         return cost
 

@@ -6,26 +6,28 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from polo import Context, InputError, IntArray, Splits, seed_of, whole_folder
+from polo import Context, InputError, Splits, seed_of, whole_folder
 from polo_causal_lm.options import TinyLMOptions
+from polo_causal_lm.own_texts import RowTexts
 from polo_causal_lm.quiet import quiet
 from polo_causal_lm.template import Template
-from polo_causal_lm.tiny.tokenizer import train_tokenizer
+from polo_causal_lm.tiny.tokenizer import train_tokenizer, train_tokenizer_of_texts
 from polo_causal_lm.tiny.train import make_model, train
-from polo_causal_lm.tiny.windows import Words, earlier
+from polo_causal_lm.tiny.windows import Titles, Whole, Words, earlier
 
 #: position ids that the model can represent; rotary embeddings cost nothing
 _LONGEST = 2048
 
 
 def _code() -> str:
-    """Hash of what makes the model: this package, and the words of prompts."""
+    """Hash of what makes the model: this package, and what makes prompts."""
     here = Path(__file__).parent
-    files = [*sorted(here.glob("*.py")), here.parent / "template.py"]
+    files = [*sorted(here.glob("*.py")), here.parent / "template.py", here.parent / "own_texts.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -71,32 +73,17 @@ class TinyLM:
         return self.context.splits
 
     def _make(self, folder: Path) -> None:
-        splits, options, template = self._splits(), self.options, self._template
-        sequences = earlier(splits.sequences, options.hold)
-        if not len(sequences.items):
-            raise InputError(
-                "there are no training sequences", where="data", fix="use data with sequences, or a hub base"
-            )
-        counts = np.bincount(sequences.items, minlength=len(splits.items))
-        tokenizer = train_tokenizer(splits.items.titles, counts, template, options.vocab)
-        texts = [template.title(title) for title in splits.items.titles]
-        titles = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        words = Words(
-            np.array(tokenizer(template.header)["input_ids"]),
-            np.array(tokenizer(template.BULLET, add_special_tokens=False)["input_ids"]),
-            [np.array(title) for title in titles],
-            int(tokenizer.eos_token_id),
-        )
+        options = self.options
+        tokenizer, documents = self._of_rows() if self._splits().own else self._of_titles()
         marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
         devices = [torch.device(self.context.device)] if self.context.device.startswith("cuda") else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed_of(self.context.seed, "tiny_lm", "weights"))
             model = make_model(options, len(tokenizer), marks, _LONGEST)
-            self._say_plan(model, words, sequences.items)
+            self._say_plan(model, documents)
             train(
                 model,
-                words,
-                sequences,
+                documents,
                 options,
                 seed=self.context.seed,
                 device=self.context.device,
@@ -107,10 +94,43 @@ class TinyLM:
             model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
-    def _say_plan(self, model: torch.nn.Module, words: Words, items: IntArray) -> None:
-        lengths = np.array([len(title) for title in words.titles])
-        parameters = sum(p.numel() for p in model.parameters())
-        self.context.say(
-            f"base tiny_lm: {parameters / 1e6:.1f} M parameters, {len(items):,} training titles of "
-            f"{lengths[items].mean():.1f} tokens on average, {self.options.epochs} epochs"
+    def _of_titles(self) -> tuple[Any, Titles]:
+        """Tokenizer and documents of a catalogue and its training sequences."""
+        splits, template = self._splits(), self._template
+        sequences = earlier(splits.sequences, self.options.hold)
+        if not len(sequences.items):
+            raise InputError(
+                "there are no training sequences", where="data", fix="use data with sequences, or a hub base"
+            )
+        counts = np.bincount(sequences.items, minlength=len(splits.items))
+        tokenizer = train_tokenizer(splits.items.titles, counts, template, self.options.vocab)
+        texts = [template.title(title) for title in splits.items.titles]
+        titles = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        words = Words(
+            np.array(tokenizer(template.header)["input_ids"]),
+            np.array(tokenizer(template.BULLET, add_special_tokens=False)["input_ids"]),
+            [np.array(title) for title in titles],
+            int(tokenizer.eos_token_id),
         )
+        return tokenizer, Titles(words, sequences, self.options.window, self.options.skip)
+
+    def _of_rows(self) -> tuple[Any, Whole]:
+        """Tokenizer and documents of training rows whose texts are their own: each prompt with its chosen answer."""
+        splits = self._splits()
+        own, rows = splits.own, splits.train
+        assert own is not None
+        texts = [own.prompts[p] for p in np.unique(rows.user)] + [own.answers[a] for a in rows.target]
+        tokenizer = train_tokenizer_of_texts(texts, self.options.vocab)
+        read = RowTexts(tokenizer, splits)
+        documents = zip(read.prompts(rows), rows.target.tolist(), strict=True)
+        longest = min(_LONGEST, self.options.batch_tokens)
+        return tokenizer, Whole([np.concatenate([ids, read.titles[item]]) for ids, item in documents], longest)
+
+    def _say_plan(self, model: torch.nn.Module, documents: Titles | Whole) -> None:
+        parameters = sum(p.numel() for p in model.parameters())
+        if isinstance(documents, Titles):
+            lengths, items = np.array([len(one) for one in documents.words.titles]), documents.sequences.items
+            what = f"{len(items):,} training titles of {lengths[items].mean():.1f} tokens on average"
+        else:
+            what = f"{sum(map(len, documents.texts)):,} tokens of {len(documents.texts):,} training rows"
+        self.context.say(f"base tiny_lm: {parameters / 1e6:.1f} M parameters, {what}, {self.options.epochs} epochs")

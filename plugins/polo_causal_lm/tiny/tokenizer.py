@@ -1,9 +1,9 @@
-"""A tokenizer made for one catalogue. Knows titles and how often they occur; knows nothing of models.
+"""A tokenizer made for one data set. Knows titles and how often they occur, or whole texts; knows nothing of models.
 
-Text is cut into as few bytes, pieces and whole titles as it can be; any text can. Pieces are those that byte-level BPE ends
-with; what it only passes through on the way would be in the vocabulary (three quarters of it, on MovieLens-100K), take
-part in every softmax, and never be used. Separators of the template are cut off first and nothing else is, so pieces
-cross spaces inside a title and `` " " + title`` has the same tokens in a prompt and as a completion.
+Of a catalogue, text is cut into as few bytes, pieces and whole titles as it can be; any text can. Pieces are those that
+byte-level BPE ends with; what it only passes through on the way would be in the vocabulary (three quarters of it, on
+MovieLens-100K), take part in every softmax, and never be used. Separators of the template are cut off first and nothing
+else is, so pieces cross spaces inside a title and `` " " + title`` has the same tokens in a prompt and as a completion.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from polo import Said, plain
 from polo_causal_lm.template import Template
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
+_CHAT = (
+    "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 
 #: a title that occurs this often gets a token of its own
 OFTEN = 5
@@ -56,6 +61,40 @@ def train_tokenizer(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
     )
     return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token=PAD, bos_token=BOS, eos_token=EOS)
+
+
+def train_tokenizer_of_texts(texts: Sequence[Said], vocab: int) -> PreTrainedTokenizerFast:
+    """Byte-level BPE over texts that belong to rows, words cut as GPT-2 cuts them; with a chat template.
+
+    The template marks who speaks by one token, ends every message with the end token, and begins with the begin token.
+
+    Args:
+        texts: texts or conversations of the training split.
+        vocab: size of the vocabulary, marks and bytes included.
+
+    Example:
+        >>> tokenizer = train_tokenizer_of_texts(["so it is", "it is so"], 300)
+        >>> tokenizer.apply_chat_template([{"role": "user", "content": "it"}], tokenize=False)
+        '<s><|user|>it</s>'
+    """
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    raw.decoder = decoders.ByteLevel()
+    roles = {message["role"] for text in texts if not isinstance(text, str) for message in text}
+    speakers = [f"<|{role}|>" for role in sorted(roles | {"user", "assistant"})]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab,
+        special_tokens=[PAD, BOS, EOS, *speakers],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    raw.train_from_iterator((plain(text) for text in texts), trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
+    )
+    made = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token=PAD, bos_token=BOS, eos_token=EOS)
+    made.chat_template = _CHAT
+    return made
 
 
 def _cut(raw: Tokenizer, template: Template) -> Tokenizer:

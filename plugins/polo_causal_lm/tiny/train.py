@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from polo import IntArray, PoloError, Sequences, seed_of
+from polo import IntArray, PoloError, seed_of
 from polo_causal_lm.options import TinyLMOptions
-from polo_causal_lm.tiny.windows import NO_LABEL, Words, batches, windows
+from polo_causal_lm.tiny.windows import NO_LABEL, Documents, batches
 
 
 def make_model(options: TinyLMOptions, vocab: int, marks: tuple[int, int, int], longest: int) -> LlamaForCausalLM:
@@ -79,8 +79,7 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
 
 def train(
     model: LlamaForCausalLM,
-    words: Words,
-    sequences: Sequences,
+    documents: Documents,
     options: TinyLMOptions,
     *,
     seed: int,
@@ -93,8 +92,7 @@ def train(
 
     Args:
         model: what :func:`make_model` made.
-        words: token ids of prefix, bullet and titles.
-        sequences: training sequences.
+        documents: what is learnt, anew for each epoch.
         options: ``epochs``, ``lr``, ``batch_tokens`` and so on.
         seed: where offsets, omissions, order and dropout come from.
         device: torch device.
@@ -110,7 +108,7 @@ def train(
     model.train()
     remove = add_dropout(model, options.dropout)
     optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr, betas=(0.9, 0.98))
-    passes = Passes(words, sequences, options, pad, np.random.default_rng(seed_of(seed, "tiny_lm")))
+    passes = Passes(documents, options, pad, np.random.default_rng(seed_of(seed, "tiny_lm")))
     mean = Mean(model, options.average)
     sums = np.zeros((options.epochs, 2))
     for epoch, done, ids, labels in track(passes, len(passes), "base model"):
@@ -167,10 +165,8 @@ class Passes:
     Its length is an estimate: omissions make later epochs a little longer or shorter than the first.
     """
 
-    def __init__(
-        self, words: Words, sequences: Sequences, options: TinyLMOptions, pad: int, rng: np.random.Generator
-    ) -> None:
-        self.words, self.sequences, self.options, self.pad, self.rng = words, sequences, options, pad, rng
+    def __init__(self, documents: Documents, options: TinyLMOptions, pad: int, rng: np.random.Generator) -> None:
+        self.documents, self.options, self.pad, self.rng = documents, options, pad, rng
         self._first = self._epoch()
 
     def __len__(self) -> int:
@@ -183,9 +179,7 @@ class Passes:
                 yield epoch, (epoch + step / len(steps)) / self.options.epochs, ids, labels
 
     def _epoch(self) -> list[tuple[IntArray, IntArray]]:
-        cut = windows(self.sequences, self.options.window, self.options.skip, self.rng)
-        documents = [self.words.document(window) for window in cut]
-        return list(batches(documents, self.options.batch_tokens, self.pad, self.rng))
+        return list(batches(self.documents.epoch(self.rng), self.options.batch_tokens, self.pad, self.rng))
 
 
 def _mean(sums: npt.NDArray[np.float64]) -> float:

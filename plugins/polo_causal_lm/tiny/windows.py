@@ -3,6 +3,8 @@
 A document is a prompt with more titles than one: prefix, then for each title the bullet and the title's tokens. Every
 title is trained as the completion of what stands before it: its tokens, then the end token. What follows a title in the
 document is the next bullet, but the label there is the end token, as it is when the title completes a prompt.
+
+Rows whose texts are their own give one document each: the prompt and its chosen answer, every token of which is learnt.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -51,6 +54,53 @@ class Words:
             labels += [title, np.array([self.end]), np.full(len(self.bullet) - 1, NO_LABEL)]
         flat = np.concatenate(ids)
         return flat, np.concatenate(labels)[: len(flat)]
+
+
+@runtime_checkable
+class Documents(Protocol):
+    """What a base is trained on."""
+
+    def epoch(self, rng: np.random.Generator) -> Sequence[tuple[IntArray, IntArray]]:
+        """Token ids and labels, both ``[T]``, of every document of one pass over the data."""
+
+
+@dataclass(frozen=True)
+class Titles:
+    """Windows over whole sequences of a catalogue's items.
+
+    Args:
+        words: token ids of prefix, bullet and titles.
+        sequences: training sequences.
+        longest, skip: see :func:`windows`.
+    """
+
+    words: Words
+    sequences: Sequences
+    longest: int
+    skip: float
+
+    def epoch(self, rng: np.random.Generator) -> list[tuple[IntArray, IntArray]]:
+        return [self.words.document(window) for window in windows(self.sequences, self.longest, self.skip, rng)]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Texts as they are, cut where they are longer than a step holds; every token is predicted from those before it.
+
+    Example:
+        >>> [[x.tolist() for x in one] for one in Whole([np.array([1, 5, 6, 7, 2])], 3).epoch(np.random.default_rng(0))]
+        [[[1, 5, 6], [5, 6, 7]], [[7], [2]]]
+    """
+
+    texts: Sequence[IntArray]
+    longest: int
+
+    def epoch(self, rng: np.random.Generator) -> list[tuple[IntArray, IntArray]]:
+        return [
+            (ids[start : start + self.longest + 1][:-1], ids[start + 1 : start + self.longest + 1])
+            for ids in self.texts
+            for start in range(0, len(ids) - 1, self.longest)
+        ]
 
 
 def earlier(sequences: Sequences, hold: float) -> Sequences:

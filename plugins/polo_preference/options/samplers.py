@@ -21,6 +21,14 @@ class DrawOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GivenOptions:
+    """The answers that the data bring."""
+
+    #: at most this many for each row, the first of its list; all if not given
+    k: Annotated[int, Ge(1)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class UniformOptions(DrawOptions):
     """Uniform negatives."""
 
@@ -116,3 +124,5 @@ class NoisyOptions:
     from_: Ref["sampler"]
     #: share of negatives that are replaced
     rate: Annotated[float, Ge(0), Le(1)] = 0.125
+    #: an item may be planted several times in a row, as in the paper's code; else users with few items bound the rate
+    repeat: bool = False

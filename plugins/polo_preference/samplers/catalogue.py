@@ -7,13 +7,15 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, Peek, RowRandom, Rows, Scores
+from polo import Context, Draw, Need, Peek, RowRandom, Rows, Scores
 from polo_preference.options.samplers import CatalogueOptions
 from polo_preference.samplers.pool import all_but, catalogue_only, forbidden, splits_of
 
 
 class Catalogue:
     """All items but the target, ``K = items - 1``; what the user is known to have consumed is not valid."""
+
+    needs: frozenset[Need] = frozenset({"items"})
 
     def __init__(self, options: CatalogueOptions, context: Context) -> None:
         self._exclude, self._splits = options.exclude_known, splits_of(context)

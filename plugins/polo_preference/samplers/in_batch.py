@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, FloatArray, Gift, IntArray, Peek, RowRandom, Rows, Scores
+from polo import Context, Draw, FloatArray, Gift, IntArray, Need, Peek, RowRandom, Rows, Scores
 from polo_preference.options.samplers import InBatchOptions
 from polo_preference.samplers.pool import catalogue_only, forbidden, splits_of
 
@@ -21,6 +21,7 @@ class InBatch:
     that a batch can hold once in expectation (Horvitz & Thompson 1952). The draw depends on the rows of the batch.
     """
 
+    needs: frozenset[Need] = frozenset({"items"})
     gives: frozenset[Gift] = frozenset({"log_q"})
 
     def __init__(self, options: InBatchOptions, context: Context) -> None:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import Context, Draw, FloatArray, Gift, Peek, RowRandom, Rows, Scores
+from polo import Context, Draw, FloatArray, Gift, Need, Peek, RowRandom, Rows, Scores
 from polo_preference.options.samplers import PopularityOptions
 from polo_preference.samplers.pool import barred_items, counts, forbidden, splits_of, stream
 from polo_preference.samplers.weighted import draw_weighted, exponential_keys, log_q
@@ -21,6 +21,7 @@ class Popularity:
     ``1 / (n q)`` times counts every item that the row can draw once in expectation.
     """
 
+    needs: frozenset[Need] = frozenset({"items"})
     gives: frozenset[Gift] = frozenset({"log_q"})
 
     def __init__(self, options: PopularityOptions, context: Context) -> None:

@@ -20,7 +20,7 @@ class Top:
     training are left out before the m are counted.
     """
 
-    needs: frozenset[Need] = frozenset({"top_items"})
+    needs: frozenset[Need] = frozenset({"top_items", "items"})
 
     def __init__(self, options: TopOptions, context: Context) -> None:
         if options.k > options.m:

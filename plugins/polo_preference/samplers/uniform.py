@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from polo import BoolArray, Context, Draw, IntArray, Peek, PoloError, RowRandom, Rows, Scores, draw_distinct
+from polo import PAD, BoolArray, Context, Draw, IntArray, Need, Peek, PoloError, RowRandom, Rows, Scores, draw_distinct
 from polo_preference.options.samplers import UniformOptions
 from polo_preference.samplers.pool import catalogue_only, forbidden, splits_of, stream
 
@@ -22,6 +22,7 @@ class Uniform:
     def __init__(self, options: UniformOptions, context: Context) -> None:
         self._options, self._seed = options, context.seed
         self._splits, self.k = splits_of(context), options.k
+        self.needs: frozenset[Need] = frozenset({"items"} if options.pool == "catalogue" else ())
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         """Items int64 ``[B, k]`` (fewer columns where lists are shorter).
@@ -41,7 +42,8 @@ class Uniform:
         barred = forbidden(rows, self._splits.known_train)
         if rows.candidates is not None:
             at = np.arange(len(rows))
-            items, valid = from_lists(own, rows.id, rows.candidates, ~barred(at, rows.candidates), self.k)
+            allowed = ~barred(at, rows.candidates) & (rows.candidates != PAD)
+            items, valid = from_lists(own, rows.id, rows.listed, allowed, self.k)
         else:
             items, valid = draw_distinct(own, rows.id, len(self._splits.items), self.k, barred)
         return Draw(torch.from_numpy(items), torch.from_numpy(valid))

@@ -50,6 +50,23 @@ def lists_hold_the_target(subject: Subject) -> None:
             assert once.all(), f"{name}: {(~once).sum()} lists do not hold their target exactly once"
 
 
+def sets_begin_with_the_target(subject: Subject) -> None:
+    """Where several items of a row are relevant, all differ, the target is first, `known_all` knows them."""
+    splits = _load(subject)
+    for name, rows in _parts(splits).items():
+        if rows.relevant is None:
+            continue
+        assert len(rows.relevant) == len(rows), f"{name}.relevant has a list for each row"
+        assert (rows.relevant.lengths > 0).all(), f"{name}.relevant has an item for each row"
+        first = rows.relevant.items[rows.relevant.offsets[:-1]]
+        assert np.array_equal(first, rows.target), f"{name}.target is the first relevant item"
+        owner = np.repeat(np.arange(len(rows)), rows.relevant.lengths)
+        pairs = np.stack([owner, rows.relevant.items])
+        assert np.unique(pairs, axis=1).shape == pairs.shape, f"{name}.relevant holds an item twice"
+        known = splits.known_all.has(rows.user[owner], rows.relevant.items[:, None])
+        assert known.all(), f"known_all lacks relevant items of {name}"
+
+
 def knows_what_was_taken(subject: Subject) -> None:
     """`known_all` knows every row's target; `known_train` knows training targets, and nothing beyond `known_all`."""
     splits = _load(subject)
@@ -97,6 +114,7 @@ LAWS = (
     rows_are_well_formed,
     ids_are_unique,
     lists_hold_the_target,
+    sets_begin_with_the_target,
     knows_what_was_taken,
     sequences_are_of_training,
     loads_alike_again,

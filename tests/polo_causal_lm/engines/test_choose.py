@@ -225,7 +225,7 @@ def test_a_base_that_cannot_score_titles_is_refused_with_what_to_do(name: str) -
             model = add_lora(model, LoraOptions(r=4, dropout=0.0))
     scorer = CandidateScorer(model, Naive())
     with pytest.raises(InputError, match=f"(?s){said}"):
-        check_base(scorer, random_encoded(0, rows=3, n=4), dtype, "all-linear")
+        check_base(scorer, random_encoded(0, rows=3, n=4), dtype, "LoRA on all linear layers")
 
 
 def test_adapters_with_dropout_on_experts_are_refused_with_what_to_do() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from polo_causal_lm.engines import head
+from polo_causal_lm.engines import head, long_attention
 from polo_causal_lm.engines.attention import Batched, RowByRow
 from polo_causal_lm.engines.base import Engine, causal_lm
+from polo_causal_lm.engines.long_attention import InGroups
 from polo_causal_lm.engines.naive import Naive
 from polo_causal_lm.engines.packed import Packed
 from polo_causal_lm.engines.split import Split, enable_split
@@ -17,6 +19,7 @@ from polo_causal_lm.loading import enable_checkpointing
 from polo_causal_lm.module import CandidateScorer
 from polo_causal_lm.text import Encoded
 from tests.polo_causal_lm.world import (
+    VOCAB,
     adapter_gradients,
     keep_float64,
     packed,
@@ -56,6 +59,28 @@ def compare(model: Any, engine: Engine, encoded: Encoded, atol: float, gradient:
 def test_packed_equals_naive_in_float64(family: str) -> None:
     model = keep_float64(random_peft(family, torch.float64))
     compare(model, packed(model), random_encoded(1, rows=3, n=6), atol=1e-12, gradient=1e-12)
+
+
+@pytest.mark.parametrize("together", [1, 6, 100])
+@pytest.mark.parametrize("family", PLAIN)
+def test_titles_in_groups_equal_naive_in_float64(family: str, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_attention, "TOGETHER", together)
+    model = keep_float64(random_peft(family, torch.float64))
+    compare(model, Split(InGroups), random_encoded(2, rows=3, n=6), atol=1e-12, gradient=1e-12)
+
+
+def test_long_titles_are_scored_in_groups_and_short_ones_beside_each_other() -> None:
+    """Ten titles of 2 to 60 tokens: more than 512 together, and none is padded: attention has its own tokens alone."""
+    model = keep_float64(random_peft("llama", torch.float64))
+    rng = np.random.default_rng(0)
+    titles = [[np.append(rng.integers(3, VOCAB, n), 2) for n in (60, 2, 120, 59, 60, 90, 60, 0, 60, 58)]] * 2
+    encoded = Encoded([rng.integers(3, VOCAB, n) for n in (20, 9)], titles)
+    layout = Split().layout(encoded, torch.device("cpu"))
+    assert isinstance(layout.extra["polo_attention"], InGroups)
+    assert layout.ids.shape == (1, 20 + 9 + 2 * 569)
+    compare(model, Split(), encoded, atol=1e-12, gradient=1e-12)
+    short = Split().layout(random_encoded(2, rows=3, n=6), torch.device("cpu"))
+    assert isinstance(short.extra["polo_attention"], RowByRow)
 
 
 @pytest.mark.parametrize("attend", [RowByRow, Batched])

@@ -106,7 +106,7 @@ def test_law_a_family_is_scored_exactly_or_refused(kind: str) -> None:
         scorer = CandidateScorer(model, engine).eval()
         first, rows = random_encoded(0, rows=2, n=20), random_encoded(5, rows=3, n=20)
         try:
-            check_base(scorer, first, torch.float32, "all-linear")
+            check_base(scorer, first, torch.float32, "LoRA on all linear layers")
         except InputError:
             return
         check_engine(scorer, first, torch.float32, slower_engines(engine, model))

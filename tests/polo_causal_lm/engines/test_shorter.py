@@ -20,8 +20,8 @@ from polo_causal_lm.engines.fused_head import expected_logps
 from polo_causal_lm.engines.layers import rotate
 from polo_causal_lm.engines.lowrank import join_adapters, low_rank_forward
 from polo_causal_lm.engines.naive import Naive
-from polo_causal_lm.engines.norm import norm_forward
-from polo_causal_lm.engines.shorter import is_shortened, own_forwards, shorten, shorter
+from polo_causal_lm.engines.norm import half_norm, norm_forward
+from polo_causal_lm.engines.shorter import is_shortened, own_forwards, restore, shorten, shorter
 from polo_causal_lm.engines.split import Split, enable_split
 from polo_causal_lm.module import CandidateScorer
 from tests.polo_causal_lm.world import adapter_gradients, random_encoded, random_lm, random_peft, relative
@@ -76,6 +76,46 @@ def test_low_rank_gives_way_to_all_that_is_not_plain() -> None:
     assert seen == [1]
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("autocast", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_low_rank_over_half_precision_is_pefts_sum_to_its_last_digits(autocast: bool, dropout: float) -> None:
+    """Frozen bfloat16 weights, float32 adapters: 8 bits each way, and the adapters' gradients stay float32."""
+    layer = lora_layer(True, dropout, torch.float32).train()
+    layer.base_layer.to(torch.bfloat16).requires_grad_(False)
+    x = torch.randn(2, 4, 6, dtype=torch.bfloat16, requires_grad=True)
+    wanted = [x, layer.lora_A["default"].weight, layer.lora_B["default"].weight]
+
+    def result(forward: Any) -> list[torch.Tensor]:
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y = forward(x)
+        return [y, *torch.autograd.grad((y.float() * torch.arange(5.0)).sum(), wanted)]
+
+    shorten(layer, low_rank_forward)
+    found = result(layer)
+    assert [one.dtype for one in found] == [torch.bfloat16] * 2 + [torch.float32] * 2
+    if dropout:  # peft drops numbers of float32, which takes other random ones
+        return
+    restore(layer)
+    for a, b in zip(found, result(layer), strict=True):
+        assert relative(a.detach().float(), b.detach().float()) < 0.01
+
+
+def test_the_norm_of_half_precision_is_transformers_norm_within_a_rounding() -> None:
+    torch.manual_seed(0)
+    layer = LlamaRMSNorm(16, eps=1e-3).requires_grad_(False).to(torch.bfloat16)
+    nn.init.normal_(layer.weight)
+    x = torch.randn(2, 5, 16, dtype=torch.bfloat16, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        pairs = [
+            [y, *torch.autograd.grad((y.float() * torch.arange(16.0)).sum(), x)]
+            for y in (layer(x), half_norm(x, layer.weight, 1e-3))
+        ]
+    for a, b in zip(*pairs, strict=True):
+        assert a.dtype == b.dtype == torch.bfloat16
+        torch.testing.assert_close(a, b, atol=1e-2, rtol=2**-7)
 
 
 def test_norm_is_transformers_norm() -> None:

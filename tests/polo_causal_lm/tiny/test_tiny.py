@@ -21,7 +21,7 @@ from polo_causal_lm.template import Template
 from polo_causal_lm.tiny.base import TinyLM
 from polo_causal_lm.tiny.tokenizer import train_tokenizer
 from polo_causal_lm.tiny.train import make_model, train
-from polo_causal_lm.tiny.windows import NO_LABEL, Words, batches, earlier, windows
+from polo_causal_lm.tiny.windows import NO_LABEL, Titles, Words, batches, earlier, windows
 from tests.polo_causal_lm.world import TITLES, context, toy_splits
 
 SMALL = TinyLMOptions(hidden=32, layers=1, heads=2, vocab=340, epochs=2, batch_tokens=256, window=6)
@@ -95,8 +95,7 @@ def test_training_lowers_the_loss_and_learns_the_order() -> None:
         model = make_model(options, len(tokenizer), (1, 2, 0), 256)
         train(
             model,
-            words,
-            splits.sequences,
+            Titles(words, splits.sequences, options.window, options.skip),
             options,
             seed=0,
             device="cpu",

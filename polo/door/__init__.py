@@ -1,0 +1,1 @@
+"""The Python door: what a notebook calls, and what it gets back."""

@@ -1,0 +1,180 @@
+"""Recommending with a finished run: opens its data and model once, then ranks as often as asked. Knows no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from polo.console import Console
+from polo.data import PAD, IntArray, Rows, Splits
+from polo.errors import InputError
+from polo.evaluate import recommend
+from polo.plugin.load import Plugins
+from polo.protocols import Policy, Scorer, TopItems
+from polo.recipe.model import Resolved
+from polo.run.compose import Composer
+from polo.run.run import accelerator_of
+from polo.store.provenance import same_base
+from polo.store.runfolder import RunFolder
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked, as titles of the catalogue.
+
+    Args:
+        history: items of the history, oldest first.
+        pool: items that may be recommended.
+        guessed: (what was written, title that it was taken for), where the two differ.
+        listed: whether the pool was given, instead of the whole catalogue.
+    """
+
+    history: IntArray
+    pool: IntArray
+    guessed: tuple[tuple[str, str], ...]
+    listed: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Recommended titles, the best first.
+
+    Args:
+        history: titles that were taken for the history.
+        among: what a probability is a share of: ``all texts`` or ``candidates``; ``None`` for scores.
+        figure: what the figures are: ``probability`` or ``score``.
+        ranked: for each place ``rank``, ``title``, the figure under its name, and ``proven``: whether a ranking of the
+            whole catalogue has the same title there.
+    """
+
+    history: list[str]
+    among: str | None
+    figure: str
+    ranked: list[dict[str, Any]]
+
+
+class Recommender:
+    """The trained model of a run.
+
+    Args:
+        resolved, plugins: of the run.
+        folder: of the run.
+        console: what it says while it loads.
+
+    Raises:
+        InputError: the run has not ended, or its files are damaged.
+    """
+
+    def __init__(self, resolved: Resolved, plugins: Plugins, folder: RunFolder, console: Console | None = None) -> None:
+        if not folder.final.is_dir():
+            raise InputError(
+                "this run has no final weights yet", where=str(folder.final), fix="polo run RECIPE --resume RUN goes on"
+            )
+        folder.intact(folder.final)
+        device = str(accelerator_of(resolved.recipe).device)
+        self._composer = Composer(resolved, plugins.catalogue, console or Console(), device, run=folder.path)
+        self._resolved, self._plugins, self._folder = resolved, plugins, folder
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The run's data."""
+        return self._composer.data()
+
+    @cached_property
+    def _made(self) -> Policy:
+        assert self.splits
+        policy = self._composer.policy()
+        same_base(self._folder.path, policy)
+        return policy
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy with its final weights."""
+        self._made.load(self._folder.final)
+        return self._made
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        return self._composer.scorer()
+
+    def ask(self, history: Sequence[str], candidates: Sequence[str] | None, where: tuple[str, str]) -> Asked:
+        """The items that are meant; titles may be misspelt a little.
+
+        Args:
+            history: titles, oldest first.
+            candidates: titles to choose from; the catalogue without the history if not given.
+            where: how errors call the two.
+
+        Raises:
+            InputError: a title that nothing is like, or data without a catalogue.
+        """
+        items = self.splits.items
+        if self.splits.own is not None:
+            raise InputError(
+                f"recommending needs a catalogue; in data '{self.splits.name}' each answer belongs to its row",
+                where=str(self._folder.path),
+                fix="look at eval/examples.json, or score answers with polo eval",
+            )
+        shown = recommend.match_titles(history, items, where[0])
+        if candidates is None:
+            return Asked(shown.items, np.setdiff1d(np.arange(len(items)), shown.items), shown.guessed, listed=False)
+        listed = recommend.match_titles(candidates, items, where[1])
+        return Asked(shown.items, np.unique(listed.items), (*shown.guessed, *listed.guessed), listed=True)
+
+    def rank(self, asked: Asked, top: int, nodes: int | None = None, *, search: bool = True) -> Ranking:
+        """The best of the pool.
+
+        Args:
+            asked: by :meth:`ask`.
+            top: how many.
+            nodes: most evaluations of a search.
+            search: whether a policy that finds its best items itself may do so, instead of the scorer.
+
+        Raises:
+            InputError: the policy ranks only lists that it is shown, and none was given; or it does not search.
+        """
+        policy = self._fits(asked)
+        if nodes is not None and not isinstance(policy, TopItems):
+            raise InputError("this policy does not search, it scores every item", where="--nodes", fix="drop --nodes")
+        if search and not asked.listed and isinstance(policy, TopItems):
+            found = recommend.best(policy, self._row(asked), top, asked.history, nodes)
+            there = found.items[0] != PAD
+            items, proven = found.items[0][there], found.proven[0][there]
+            name, among = ("probability", "all texts") if policy.unit == "logprob" else ("score", None)
+            figure = np.exp(found.scores[0][there]) if among else found.scores[0][there]
+        else:
+            items, figure = recommend.rank(self._scorer, policy, self._row(asked), asked.pool)
+            name, among, proven = "probability", "candidates", np.ones(len(items), np.bool_)
+        titles = self.splits.items.titles
+        places = zip(items[:top].tolist(), figure.tolist(), proven.tolist(), strict=False)
+        ranked = [
+            {"rank": place, "title": titles[item], name: value, "proven": sure}
+            for place, (item, value, sure) in enumerate(places, start=1)
+        ]
+        return Ranking(self.titles(asked.history), among, name, ranked)
+
+    def decode(self, asked: Asked) -> str:
+        """One title of the pool, decoded token by token."""
+        policy = self._fits(asked)
+        by = recommend.decoder(self._scorer, self._plugins.catalogue.tagged("scorer", "decode"))
+        return self.titles([recommend.decode(by, policy, self._row(asked), asked.pool)])[0]
+
+    def titles(self, items: Sequence[int] | IntArray) -> list[str]:
+        """What items are called."""
+        return [self.splits.items.titles[int(item)] for item in items]
+
+    def _fits(self, asked: Asked) -> Policy:
+        if self._made.pool == "candidates" and not asked.listed:
+            raise InputError(
+                "this policy ranks a list that it is shown, not the whole catalogue",
+                where="candidates",
+                fix=f"give about {self._resolved.recipe.candidates.n} titles (--candidates FILE: one a line)",
+            )
+        return self.policy
+
+    def _row(self, asked: Asked) -> Rows:
+        return recommend.asked(self.policy, asked.history, self.splits.test.history.shape[1], asked.pool)
