@@ -11,6 +11,7 @@ from polo.recipe import load
 from polo.recipe.model import Resolved
 from polo.run.run import Run, named
 from tests.pairs import text_rows, write
+from tests.real_data import real_data
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
 PLUGINS = load_plugins()
@@ -22,7 +23,14 @@ SMALL = (
     "device=cpu",
 )
 DEMOS = {"quickstart", "collapse_demo"}
-VECTORS = {"ml100k_sasrec", "lastfm_sasrec", "beauty_tfllmer_sasrec", "ml1m_tfllmer_gru4rec", "beauty_drrl"}
+VECTORS = {
+    "ml100k_sasrec",
+    "lastfm_sasrec",
+    "beauty_tfllmer_sasrec",
+    "ml1m_tfllmer_gru4rec",
+    "beauty_drrl",
+    "electronics_drrl_lightgcn",
+}
 #: rows with texts of their own: there is no catalogue, and no history to hide candidates from
 OWN = {"chat_dpo", "chat_lpo", "dmpo_ml1m"}
 #: name -> (loss, sampler, negatives, beta), as the papers have it
@@ -51,7 +59,8 @@ def of_vectors(path: Path) -> bool:
 
 
 def profiles(path: Path) -> list[str]:
-    return ["none"] if path.stem in DEMOS or of_vectors(path) else ["none", "cpu"]
+    found = ["none"] if path.stem in DEMOS or of_vectors(path) else ["none", "cpu"]
+    return [*found, "sasrec"] if path.stem == "ml100k_all" else found
 
 
 CASES = [pytest.param(path, profile, id=f"{path.stem}-{profile}") for path in RECIPES for profile in profiles(path)]
@@ -74,7 +83,7 @@ def test_a_recipe_validates_and_is_called_like_its_file(path: Path, profile: str
 def test_sampler_beta_loss_policy_and_reference_of_a_recipe_fit_together(
     path: Path, profile: str, tmp_path: Path
 ) -> None:
-    hidden = () if of_vectors(path) else ("policy.prompt.candidates=hidden",)
+    hidden = () if of_vectors(path) or profile == "sasrec" else ("policy.prompt.candidates=hidden",)
     small = (*SMALL, *hidden)
     if path.stem in OWN:
         pairs = write(tmp_path / "pairs.jsonl", text_rows(30))
@@ -126,3 +135,20 @@ def test_lpo_on_chats_leaves_out_what_the_reference_separates_by_two_nats_a_toke
     path = next(path for path in RECIPES if path.stem == "chat_lpo")
     sampler = resolve(path, "none").tree["stages"]["prefer"]["sampler"]
     assert sampler == {"use": "reference_margin", "from": {"use": "given", "k": None}, "most": 2.0, "length": "mean"}
+
+
+def test_the_policies_of_one_table_are_measured_on_the_same_rows_and_lists() -> None:
+    path = next(path for path in RECIPES if path.stem == "ml100k_all")
+    trees = [resolve(path, profile).tree for profile in ("none", "cpu", "sasrec")]
+    for tree in trees[1:]:
+        assert all(tree[key] == trees[0][key] for key in ("data", "candidates", "evaluate"))
+    assert [tree["policy"]["use"] for tree in trees] == ["causal_lm", "causal_lm", "sasrec"]
+
+
+@pytest.mark.parametrize(("name", "users"), [("beauty_drrl", 7068), ("electronics_drrl_lightgcn", 13_455)])
+def test_recipes_of_sets_compose_on_the_published_files(name: str, users: int) -> None:
+    path = Path(real_data("drrl-iid")) / ("amazonBeauty" if name == "beauty_drrl" else "amazonElectronics")
+    recipe = next(one for one in RECIPES if one.stem == name)
+    ready = Run(named(resolve(recipe, "none", f"data.path={path}", "device=cpu")), PLUGINS).prepare()
+    assert (len(ready.test), ready.test.history.shape[1]) == (users, 0)
+    assert ready.test.relevant is not None
