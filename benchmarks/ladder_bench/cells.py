@@ -105,7 +105,8 @@ def overrides(cell: Cell, size: Size, vectors: Path, device: str) -> list[str]:
     at = vectors / f"{cell.data}-{cell.text}"
     text = f'{{use: file, path: "{at}.npy", ids: "{at}.ids"}}'
     encoder = RUNGS[cell.rung].format(dim=size.dim).replace("TEXT", text)
-    items = "{}" if encoder == "null" else f"{{encoder: {encoder}, as: {cell.use}}}"
+    # null, and not nothing: overrides go into what the recipe says
+    items = "{encoder: null}" if encoder == "null" else f"{{encoder: {encoder}, as: {cell.use}}}"
     policy = BACKBONES[cell.backbone].format(dim=size.dim, hidden=size.hidden)
     return [
         f"policy={{{policy}, items: {items}}}",

@@ -146,7 +146,7 @@ def page(title: str, rungs: Sequence[Diagnosed], command: str) -> str:
         title=title,
         table=Table(columns(rungs), [cells(one) for one in rungs], "Rungs", bold=rungs[-1].name),
         curves=[one for one in curves if one],
-        pictures=[one for one in (*_spectra(rungs), _lengths(rungs), _neighbours(rungs)) if one],
+        pictures=[one for one in (*_spectra(rungs), _lengths(rungs), *_neighbours(rungs)) if one],
         changes=[(one.name, one.run, " ".join(one.changes)) for one in rungs],
         legend=LEGEND,
         command=command,
@@ -183,10 +183,12 @@ def _lengths(rungs: Sequence[Diagnosed]) -> str:
     return lines("Lengths of item vectors at the start, log10 of multiples of the median", found, "percentile")
 
 
-def _neighbours(rungs: Sequence[Diagnosed]) -> str:
-    series = {
-        "crowding": [one.start.crowding for one in rungs],
-        "agreement, start": [one.start.agreement for one in rungs],
-        "agreement, end": [one.end.agreement for one in rungs],
-    }
-    return bars("Nearest items by angle: how near, and how many share takers", [one.name for one in rungs], series, "")
+def _neighbours(rungs: Sequence[Diagnosed]) -> list[str]:
+    """Crowding is near 1 and agreement near 0, so that each has a scale of its own."""
+    names = [one.name for one in rungs]
+    ends = (("at the start", [one.start for one in rungs]), ("at the end", [one.end for one in rungs]))
+    return [
+        bars("Crowding: mean cosine to the nearest items", names, {w: [o.crowding for o in of] for w, of in ends}, ""),
+        bars("Agreement: share of the nearest items that are nearest by who took them", names,
+             {w: [o.agreement for o in of] for w, of in ends}, ""),
+    ]  # fmt: skip

@@ -119,6 +119,10 @@ def lines(
     return _figure(title, _svg(title, said, body + _axis(x_label)), _legend(list(series), filled=False))
 
 
+#: letters that fit side by side under an axis
+_LETTERS = 52
+
+
 def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]], x_label: str) -> str:
     """A figure with a group of bars for each label."""
     if not labels or not series:
@@ -135,13 +139,17 @@ def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]
                 f'<rect class="fill{index % _COLOURS}" x="{x0:.1f}" y="{top:.1f}" width="{max(x1 - x0 - 1, 0.5):.1f}" '
                 f'height="{max(foot - top, 0.0):.1f}"/>'
             )
-    every = math.ceil(len(labels) * max(len(label) for label in labels) / 52)
-    for place, label in enumerate(labels):
-        if place % every == 0:
-            body += (
-                f'<text x="{frame.x(place + 0.5):.1f}" y="{_HEIGHT - _BOTTOM + 15}" text-anchor="middle">'
-                f"{escape(label)}</text>"
-            )
+    every = math.ceil(len(labels) * max(len(label) for label in labels) / _LETTERS)
+    # without words under the axis there is room for a second line of labels, every other one
+    lines = 1 if x_label else min(2, every)
+    every = math.ceil(every / lines)
+    for number, place in enumerate(range(0, len(labels), every)):
+        half = len(labels[place]) * (frame.x(len(labels)) - frame.x(0)) / _LETTERS / 2
+        x = min(frame.x(place + 0.5), frame.x(len(labels)) - half)
+        body += (
+            f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 15 + 13 * (number % lines)}" text-anchor="middle">'
+            f"{escape(labels[place])}</text>"
+        )
     said = "; ".join(f"{name} from {min(c):.3g} to {max(c):.3g}" for name, c in series.items())
     return _figure(title, _svg(title, said, body + _axis(x_label)), _legend(list(series), filled=True))
 

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from polo import Ragged, Rows
+from polo.plugin.load import load_plugins
+from polo.recipe import load
 from polo.testing import small_splits
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 try:
-    from ladder_bench.cells import RUNGS, Cell, cells
+    from ladder_bench.cells import BACKBONES, DATA, RUNGS, Cell, Size, cells, overrides
     from ladder_bench.kept import Kept
     from ladder_bench.running import cold_metrics, cold_sets
     from ladder_bench.tables import tables
@@ -88,6 +90,30 @@ def test_every_rung_comes_for_each_text_but_random_vectors_once() -> None:
     assert [cell.rung for cell in found].count("random") == 1
     assert [cell.rung for cell in found].count("raw") == 2  # of both texts, behind an adapter
     assert [cell.rung for cell in found].count("pca") == 4
+
+
+@pytest.mark.parametrize("data", list(DATA))
+@pytest.mark.parametrize("backbone", list(BACKBONES))
+def test_a_cell_has_the_encoder_of_its_rung_whatever_its_recipe_has(data: str, backbone: str, tmp_path: Path) -> None:
+    plugins, found = load_plugins(), {}
+    for rung in RUNGS:
+        cell = Cell(data, backbone, "lsa", "adapter", rung, 3)
+        words = overrides(cell, Size(epochs=1, batch=2, lr=0.1, cold=1), tmp_path, "cpu")
+        recipe = load(DATA[data], overrides=words, profile="none", plugins=plugins, gpu=False).recipe
+        assert (recipe.policy.name, recipe.seed) == (backbone, 3)
+        found[rung], encoder = [], recipe.policy.options.items.encoder
+        while encoder is not None:
+            found[rung].append(encoder.name)
+            encoder = getattr(encoder.options, "from_", None)
+    assert found == {
+        "random": [],
+        "raw": ["file"],
+        "pca": ["pca", "file"],
+        "pca + norm": ["norm", "pca", "file"],
+        "whiten": ["whiten", "file"],
+        "rec_pca": ["rec_pca", "file"],
+        "rec_pca + norm": ["norm", "rec_pca", "file"],
+    }
 
 
 def test_cold_items_are_those_that_training_holds_seldom() -> None:

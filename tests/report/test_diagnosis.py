@@ -44,7 +44,7 @@ def test_the_page_is_whole_escaped_and_needs_no_network() -> None:
     text = page("<i>toy</i>", [rung(name) for name in names], "polo diagnose 'x & y'")
     tags = check(text).seen
     assert tags.count("main") == 1
-    assert tags.count("figure") == 6
+    assert tags.count("figure") == 7
     assert tags.count("polyline") >= 5 * len(names)
     assert "<b>raw" not in text
     assert "&lt;b&gt;raw" in text
@@ -53,6 +53,7 @@ def test_the_page_is_whole_escaped_and_needs_no_network() -> None:
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", text)
     assert {f"line{i}" for i in range(8)} <= set(re.findall(r'class="(line\d)"', text))
     assert "line8" not in text
+    assert [text.count(f">rung {i}</text>") for i in range(8)] == [2] * 8, "each stands under its bars, in both figures"
 
 
 @pytest.mark.parametrize("changes", [{"losses": {}}, {"start": seen(zero=True)}, {"figures": {}}])

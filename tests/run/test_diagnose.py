@@ -205,7 +205,7 @@ def test_the_command_trains_the_rungs_and_writes_a_page(polo: Callable[..., tupl
     assert lines[2].split()[-4] == "1", "vectors of length 1 have one length"
     assert lines[-1] == "runs/toy-diagnosis.html"
     text = Path(lines[-1]).read_text(encoding="utf-8")
-    assert check(text).seen.count("figure") == 6
+    assert check(text).seen.count("figure") == 7
     assert text.count("<code>") == 3
     assert len(list(Path("runs").glob("toy-*/results.json"))) == 3
 
