@@ -31,7 +31,7 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
-    install(session, "tests", extras="[replication,testing]")
+    install(session, "tests", extras="[quant,replication,testing]")
     apart = "not slow and not fuzz and not gpu and not oracle and not vllm and not scaffold and not notebook"
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
         session.run("pytest", "--doctest-modules", "polo", "plugins", env=THREADS)
@@ -41,7 +41,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """The tests that take more than half a minute each."""
-    install(session, "tests", extras="[replication,testing]")
+    install(session, "tests", extras="[quant,replication,testing]")
     session.run("pytest", "tests", "-m", "slow", *session.posargs, env=THREADS)
 
 
