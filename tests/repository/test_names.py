@@ -24,6 +24,7 @@ WORDS = {
     "length": "of a list or a text",
     "norm": "the length of a gradient",
     "order": "of rows, keys and arguments",
+    "policy": "the model that is trained",
     "precision": "the number type of matrix products",
     "random": "numpy's module",
     "reward": "beta times a log-ratio",
