@@ -32,7 +32,8 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
     install(session, "tests", extras="[replication,testing]")
-    apart = "not slow and not fuzz and not gpu and not oracle and not vllm and not scaffold and not notebook"
+    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers")
+    apart = " and ".join(f"not {marker}" for marker in own)
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
         session.run("pytest", "--doctest-modules", "polo", "plugins", env=THREADS)
     session.run("pytest", SHAPES, *(session.posargs or ["tests", "-n", "2", "-m", apart]), env=THREADS)
@@ -74,6 +75,13 @@ def notebook(session: nox.Session) -> None:
 
 
 @nox.session
+def trackers(session: nox.Session) -> None:
+    """Trackers with the real libraries, which write to this disk alone."""
+    install(session, "tests", extras="[replication,testing,tensorboard,wandb,mlflow]")
+    session.run("pytest", "tests/polo_trackers", "-W", "default", *session.posargs, env=THREADS)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Breaks the core in 100 small ways, of which the tests must catch 90. ``-- --area losses`` takes a fifth of it."""
     install(session, "tests", "mutants", extras="[replication,testing]")
@@ -86,6 +94,25 @@ def smoke(session: nox.Session) -> None:
     """The benchmark of the training step, small: ours and the naive form agree, and ours is at least 8 times faster."""
     install(session, "tests", extras="[replication,testing]")
     session.run("python", "benchmarks/step.py", "--smoke", env=THREADS)
+
+
+#: environments of other libraries that polo is measured beside; a CPU's torch, where an index has one
+PEERS = {
+    "rectools": ["rectools[torch]==0.19.*", "torch==2.13.0"],
+    "recbole": ["recbole==1.2.1", "torch==2.13.0", "numpy<2", "scipy<1.14", "pandas<2.3"],
+}
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Epochs beside other libraries, each in an environment of its own. ``-- --data FOLDER`` says where the data is."""
+    install(session, "tests", extras="[replication,testing]")
+    place = Path(session.create_tmp()) / "peers"
+    for name, words in PEERS.items():
+        session.run("python", "-m", "venv", str(place / name))
+        session.run(str(place / name / "bin" / "python"), "-m", "pip", "install", "-q", *words, external=True)
+    what = session.posargs or ["--only", "sasrec_rectools", "sasrec_recbole", "bpr_recbole", "bpr_implicit"]
+    session.run("python", "benchmarks/collaborative.py", "--peers", str(place), *what, env=THREADS)
 
 
 @nox.session

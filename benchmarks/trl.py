@@ -25,6 +25,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _HERE = str(Path(__file__).resolve().parent)
 sys.path[:] = [*(place for place in sys.path if str(Path(place).resolve()) != _HERE), _HERE]
 
+if __name__ == "trl":  # somebody wants the library, finds this folder first on the path, and has no such library
+    raise ModuleNotFoundError("No module named 'trl', but a benchmark of this name", name="trl")
 if importlib.util.find_spec("trl") is None or importlib.util.find_spec("trl").origin == __file__:
     sys.exit("this benchmark is about TRL: pip install trl==1.16.0")
 

@@ -42,6 +42,8 @@ _PUBLIC = {
     "DeclaresUnit": "polo.protocols",
     "Draw": "polo.scores",
     "Drawing": "polo.protocols",
+    "Drawn": "polo.protocols",
+    "DrawsItems": "polo.protocols",
     "Embeds": "polo.protocols",
     "Encoder": "polo.protocols",
     "Evaluator": "polo.protocols",
@@ -72,8 +74,10 @@ _PUBLIC = {
     "PAD": "polo.data",
     "PLUGIN_API": "polo.plugin.component",
     "OfLists": "polo.protocols",
+    "OnHost": "polo.protocols",
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
+    "PeekDraw": "polo.protocols",
     "PeekTop": "polo.protocols",
     "Peers": "polo.protocols",
     "Policy": "polo.protocols",
@@ -115,6 +119,7 @@ _PUBLIC = {
     "hookimpl": "polo.plugin.hookspecs",
     "plain": "polo.texts",
     "seed_of": "polo.randomness",
+    "sent": "polo.sending",
     "whole_file": "polo.store.files",
     "whole_folder": "polo.store.files",
 }
@@ -167,6 +172,8 @@ if TYPE_CHECKING:
     from polo.protocols import DataSource as DataSource
     from polo.protocols import DeclaresUnit as DeclaresUnit
     from polo.protocols import Drawing as Drawing
+    from polo.protocols import Drawn as Drawn
+    from polo.protocols import DrawsItems as DrawsItems
     from polo.protocols import Embeds as Embeds
     from polo.protocols import Encoder as Encoder
     from polo.protocols import Evaluator as Evaluator
@@ -188,9 +195,11 @@ if TYPE_CHECKING:
     from polo.protocols import Need as Need
     from polo.protocols import Needing as Needing
     from polo.protocols import OfLists as OfLists
+    from polo.protocols import OnHost as OnHost
     from polo.protocols import Optimiser as Optimiser
     from polo.protocols import ParamGroup as ParamGroup
     from polo.protocols import Peek as Peek
+    from polo.protocols import PeekDraw as PeekDraw
     from polo.protocols import PeekTop as PeekTop
     from polo.protocols import Peers as Peers
     from polo.protocols import Policy as Policy
@@ -219,6 +228,7 @@ if TYPE_CHECKING:
     from polo.randomness import seed_of as seed_of
     from polo.scores import Draw as Draw
     from polo.scores import Scores as Scores
+    from polo.sending import sent as sent
     from polo.store.files import whole_file as whole_file
     from polo.store.files import whole_folder as whole_folder
     from polo.texts import OwnTexts as OwnTexts

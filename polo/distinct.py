@@ -77,15 +77,16 @@ def draw_distinct(
 
 def _take(items: IntArray, found: IntArray, at: IntArray, proposals: IntArray, allowed: BoolArray) -> None:
     """Appends to ``items[at]`` the first proposals that are allowed and new, up to k; updates ``found``."""
-    k = items.shape[1]
-    most = int(found[at].max())
+    k, before = items.shape[1], found[at]
+    most = int(before.max())
     # what a row holds already stands before the new proposals, so "first of its kind" also means "not yet drawn"
-    held = np.where(np.arange(most) < found[at, None], items[at, :most], -1 - np.arange(most))
-    fresh = allowed & ~_repeated(np.concatenate([held, proposals], axis=1))[:, most:]
-    place = found[at, None] + np.cumsum(fresh, axis=1) - 1
-    row, column = np.nonzero(fresh & (place < k))
-    items[at[row], place[row, column]] = proposals[row, column]
-    found[at] = np.minimum(found[at] + fresh.sum(axis=1), k)
+    held = np.where(np.arange(most) < before[:, None], items[at, :most], -1 - np.arange(most))
+    fresh = allowed & ~_repeated(np.concatenate([held, proposals], axis=1) if most else proposals)[:, most:]
+    taken = fresh & (np.cumsum(fresh, axis=1, dtype=np.int32) <= (k - before).astype(np.int32)[:, None])
+    count = taken.sum(axis=1)
+    row = np.repeat(at, count)
+    items[row, np.arange(len(row)) - np.repeat(np.cumsum(count) - count - before, count)] = proposals[taken]
+    found[at] = before + count
 
 
 def _repeated(items: IntArray) -> BoolArray:

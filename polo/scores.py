@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from polo.data import Rows
+from polo.sending import sent
 
 Unit = Literal["logprob", "similarity"]
 
@@ -42,7 +43,7 @@ class Draw:
 
     def beside(self, rows: Rows) -> tuple[Int[Tensor, "b n"], Bool[Tensor, "b n"]]:
         """Items ``[B, 1+K]`` with each row's target in column 0, and which of them are real."""
-        target = torch.from_numpy(rows.target)[:, None].to(self.items.device)
+        target = sent(rows.target[:, None], self.items.device)
         return torch.cat([target, self.items], dim=1), torch.cat([torch.ones_like(target).bool(), self.valid], dim=1)
 
     @classmethod
@@ -136,16 +137,16 @@ class Scores:
         unit: Unit = "logprob",
     ) -> Scores:
         """Scores of the targets of ``rows`` and of the negatives drawn for them, on the device of ``policy``."""
-        items, valid = (tensor.to(policy.device) for tensor in draw.beside(rows))
+        items, valid = (sent(tensor, policy.device) for tensor in draw.beside(rows))
         return cls.of(
             policy,
             items=items,
             ref=ref,
             tokens=tokens,
             valid=valid,
-            users=torch.from_numpy(rows.user).to(policy.device),
-            rows=torch.from_numpy(rows.id).to(policy.device),
-            log_q=None if draw.log_q is None else draw.log_q.to(policy.device),
+            users=sent(rows.user, policy.device),
+            rows=sent(rows.id, policy.device),
+            log_q=None if draw.log_q is None else sent(draw.log_q, policy.device),
             mismatched=mismatched,
             log_total=log_total,
             unit=unit,

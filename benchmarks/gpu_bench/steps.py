@@ -96,15 +96,14 @@ def best(world: World, side: Contestant, batches: tuple[int, ...], report: Repor
     return {"users": found, "users_per_s": rate, "tried_users_per_s": tried}
 
 
-def race(world: World, report: Report, judge: Any) -> dict[str, Any]:
+def race(world: World, report: Report) -> dict[str, Any]:
     """The figures of one k."""
     published, own = forms()
     slow, fast = world.contestant(published), world.contestant(own)
-    agreement = agree(world, judge)
     ours = best(world, fast, (1, 2) if report.toy else OURS_BATCHES, report)
     naive = best(world, slow, (1, 2) if report.toy else NAIVE_BATCHES[world.k], report)
     if not ours["users"] or not naive["users"]:
-        return {**agreement, "ours": ours, "naive": naive, "note": "one side fits no user"}
+        return {"ours": ours, "naive": naive, "note": "one side fits no user"}
     equal = naive["users"]
     pairs = []
     for _ in range(1 if report.toy else ROUNDS):
@@ -121,7 +120,6 @@ def race(world: World, report: Report, judge: Any) -> dict[str, Any]:
     old = flops.naive(world.shape, world.users(naive["users"]), RANK) / naive["users"]
     peak = flops.peak_of(torch.cuda.get_device_name()) if report.gpu else None
     return {
-        **agreement,
         "selection_of_naive": published.selection,
         "time_ratio": statistics.median(ratios), "time_ratio_low": min(ratios), "time_ratio_high": max(ratios),
         "goal": GOALS.get(world.k),
@@ -138,12 +136,14 @@ def race(world: World, report: Report, judge: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def agree(world: World, judge: Any) -> dict[str, Any]:
+def agree(world: World, base: Any) -> dict[str, Any]:
     """Whether ours has the gradient of the published form, on one user, with all negatives and beta 1.
 
-    In bfloat16 both are off, and a chosen negative more or less is no rounding, hence the plain loss. With a float32
-    copy of the weights (``judge``) ours must be as near to its gradient as the published form is, within a half more.
+    In bfloat16 both are off, and a chosen negative more or less is no rounding, hence the plain loss. Where a float32
+    copy of the weights fits, ours must be as near to its gradient as the published form is, within a half more; else
+    nothing says which of the two is off, and they must be near each other.
     """
+    judge = _float32(base, world.shape, world.device) if _fits(base) else None
     published, own = forms()
     one = world.users(1)
     slow, fast = (world.contestant(replace(form, selection=None)) for form in (published, own))
@@ -201,29 +201,40 @@ def part(report: Report) -> None:
     dtype = torch.bfloat16 if report.gpu else torch.float32
     shapes = {"toy": TOY} if report.toy else SHAPES
     for name, shape in shapes.items():
-        base = judge = None
+        base = None
         for k in (1, 5) if report.toy else KS:
-            wanted = [f"step/{name} k={k}", f"step/{name} engines k={k}", f"profile/{name} k={k}"]
-            if k != (KS[-1] if report.toy else KS[0]):
-                wanted = wanted[:1]
+            cells = [
+                f"step/{name} k={k}",
+                f"agreement/{name} k={k}",
+                f"profile/{name} k={k}",
+                f"step/{name} engines k={k}",
+            ]
+            wanted = cells if k == (1 if report.toy else KS[0]) else cells[:2]
             if all(report.cells.get(cell, {}).get("status") == "done" for cell in wanted):
                 continue
             if report.left <= 0:
                 raise TimeUp
             if base is None:
                 base = random_base(shape, report.device, dtype)
-                judge = _float32(base, shape, report.device) if shape.hidden < 4096 else None
             world = World(base, shape, k, report.device, 2 if report.toy else max(OURS_BATCHES))
-            report.cell(wanted[0], lambda world=world, judge=judge: race(world, report, judge))
-            users = int(report.cells[wanted[0]].get("ours", {}).get("users", 0)) or 1
-            if len(wanted) > 1:
-                report.cell(wanted[2], lambda world=world, users=users: profiled(
+            report.cell(cells[0], lambda world=world: race(world, report))
+            users = int(report.cells[cells[0]].get("ours", {}).get("users", 0)) or 1
+            report.cell(cells[1], lambda world=world, base=base: agree(world, base))
+            if len(wanted) > 2:
+                report.cell(cells[2], lambda world=world, users=users: profiled(
                     world.contestant(forms()[1]), world.users(users), report.device))  # fmt: skip
-                report.cell(wanted[1], lambda world=world, users=users: engines(world, users))
+                report.cell(cells[3], lambda world=world, users=users: engines(world, users))
             del world
             tidy()
-        del base, judge
+        del base
         tidy()
+
+
+def _fits(base: Any) -> bool:
+    """Whether a float32 copy and a step on it have room beside the base."""
+    if not next(base.parameters()).is_cuda:
+        return True
+    return torch.cuda.mem_get_info()[0] > 1.4 * 4 * sum(p.numel() for p in base.parameters())
 
 
 def _float32(base: Any, shape: Shape, device: str) -> Any:

@@ -61,19 +61,19 @@ class Watch:
 @contextlib.contextmanager
 def watched(*, gpu: bool) -> Iterator[Watch]:
     """Inside the block the training loop's steps are watched: gradient, clipping, optimiser, mean of weights."""
-    watch, backward, metrics = Watch(gpu=gpu), loop.Stepper.backward, loop.step_metrics
+    watch, backward, check = Watch(gpu=gpu), loop.Stepper.backward, loop.Stepper.check
 
     def begins(self: Any, *given: Any) -> Any:
         watch.begin()
         return backward(self, *given)
 
-    def ends(*given: Any) -> Any:
+    def ends(self: Any, judged: Any) -> None:
         watch.end()
-        return metrics(*given)
+        check(self, judged)
 
     with (
         patch.object(loop.Stepper, "backward", begins),
-        patch.object(loop, "step_metrics", ends),
+        patch.object(loop.Stepper, "check", ends),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("always")

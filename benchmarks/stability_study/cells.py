@@ -21,19 +21,18 @@ DATA: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 #: variant -> options of ``tiny_lm``; ``recipe``: as the recipe has them
 VARIANTS: Mapping[str, str] = {
     "recipe": "",
-    "whole": "whole: true, epochs: 4",
-    "mean": "whole: true, epochs: 4, average: 0.5",
-    "longer": "whole: true, epochs: 12",
-    "calm": "whole: true, epochs: 12, lr: 2e-3, floor: 0.0",
-    "calm_mean": "whole: true, epochs: 12, lr: 2e-3, average: 0.3",
-    "drop_mean": "whole: true, epochs: 12, lr: 3e-3, dropout: 0.2, average: 0.3",
-    "drop_skip_mean": "whole: true, epochs: 12, lr: 3e-3, dropout: 0.2, skip: 0.3, average: 0.3",
-    "smooth_mean": "whole: true, epochs: 12, lr: 2e-3, dropout: 0.1, smoothing: 0.1, average: 0.3",
-    "small_mean": "whole: true, epochs: 8, lr: 1e-3, dropout: 0.1, batch_tokens: 1024, average: 0.3",
-    "one_layer_mean": "whole: true, epochs: 12, layers: 1, lr: 2e-3, dropout: 0.1, average: 0.3",
+    "all_rows": "hold: 0.0",
+    "before": "epochs: 4, lr: 5e-3, batch_tokens: 2048, dropout: 0.0, average: 0.0",
+    "longer": "lr: 5e-3, batch_tokens: 2048, dropout: 0.0, average: 0.0",
+    "calm_mean": "lr: 2e-3, batch_tokens: 2048, dropout: 0.0",
+    "drop_mean": "lr: 3e-3, batch_tokens: 2048, dropout: 0.2",
+    "drop_skip_mean": "lr: 3e-3, batch_tokens: 2048, dropout: 0.2, skip: 0.3",
+    "small_mean": "epochs: 8",
+    "last": "average: 0.0",
+    "wide": "hidden: 192",
     "toy": "hidden: 32, layers: 1, heads: 2, vocab: 400, epochs: 1",
 }
-#: what is disturbed: seed, noise (times 1e-7, 0: none; its sign is the noise's own seed), threads
+#: what is disturbed: the seed, the seed of what is added to the initial weights (0: nothing is), the threads
 DISTURBED: Mapping[str, tuple[int, int, int]] = {
     **{f"seed{s}": (s, 0, 1) for s in range(5)},
     **{f"noise{n}": (0, n, 1) for n in range(1, 5)},

@@ -14,6 +14,9 @@ from polo_backbones.mf import MFNet, UserPolicy
 from polo_backbones.options import LightGCNOptions
 from polo_backbones.vectors import VectorNet
 
+#: types in which autocast computes
+HALF = (torch.bfloat16, torch.float16)
+
 
 def normalised_graph(user: Tensor, item: Tensor, users: int, items: int) -> Float[Tensor, "n n"]:
     """``D^-1/2 A D^-1/2`` of the graph whose nodes are users, then items, sparse; an edge counts once.
@@ -83,7 +86,8 @@ class LightGCNNet(MFNet):
 
     def step(self, now: Float[Tensor, "n d"], layer: int) -> Float[Tensor, "n d"]:
         """``E_layer``, from the one before."""
-        moved: Tensor = torch.sparse.mm(self.graph, now)
+        with torch.autocast(now.device.type, enabled=False):  # there are no sparse products in half precision
+            moved: Tensor = torch.sparse.mm(self.graph, now.float() if now.dtype in HALF else now)
         return moved
 
     def parted(self, nodes: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "u d"], Float[Tensor, "i d"]]:
@@ -99,7 +103,7 @@ class LightGCNNet(MFNet):
 
     def both(self, batch: dict[str, Tensor], items: Tensor | None) -> tuple[Tensor, Tensor]:
         users, vectors = self.propagated()
-        return self._by_user(users, batch["user"][:, 0]), vectors if items is None else vectors[items]
+        return self._by_user(users, batch), vectors if items is None else vectors[items]
 
 
 class LightGCN(UserPolicy):

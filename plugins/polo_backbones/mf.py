@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import PAD, BoolArray, Context, IntArray, Rows, Splits
+from polo import PAD, BoolArray, Context, IntArray, Rows, Splits, sent
 from polo_backbones.options import MFOptions, UserOptions
 from polo_backbones.vectors import VectorNet, VectorPolicy, table
 
@@ -37,7 +37,7 @@ class MFNet(VectorNet):
         return self.item.num_embeddings
 
     def of_rows(self, batch: dict[str, Tensor]) -> Tensor:
-        return self._by_user(self.user.weight, batch["user"][:, 0])
+        return self._by_user(self.user.weight, batch)
 
     def of_items(self, items: Tensor | None) -> Tensor:
         vectors: Tensor = self.item.weight if items is None else self.item(items)
@@ -58,14 +58,14 @@ class MFNet(VectorNet):
         squares: Tensor = user.square().sum() + (item.square().sum(dim=-1) * (items != PAD)).sum()
         return squares / (2 * len(items))
 
-    def _by_user(self, vectors: Tensor, user: Tensor) -> Tensor:
+    def _by_user(self, vectors: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """The users' vectors out of all ``[users, d]``; -1 is a user without a training row."""
+        user = batch["user"][:, 0]
         own = nn.functional.embedding(user.clamp_min(0), vectors)
-        strange = user < 0
-        if not bool(strange.any()):
+        if "strange" not in batch:
             return own
         share = self.known.to(vectors.dtype) / self.known.sum().clamp_min(1)
-        return torch.where(strange[:, None], share @ vectors, own)
+        return torch.where(batch["strange"][:, None], share @ vectors, own)
 
 
 class UserPolicy(VectorPolicy):
@@ -86,6 +86,15 @@ class UserPolicy(VectorPolicy):
         there[there] = self.known[rows.user[there]]
         return {"user": np.where(there, rows.user, -1)[:, None]}
 
+    def batch(self, fed: dict[str, IntArray]) -> dict[str, Tensor]:
+        """Also which users have no training row, where there are some: asked here, the device is not waited for."""
+        batch, strange = super().batch(fed), fed["user"][:, 0] < 0
+        return {**batch, "strange": sent(strange, self.device)} if strange.any() else batch
+
+    def once(self, user: IntArray, target: IntArray) -> dict[str, IntArray]:
+        """What else the terms of the loss read of a batch."""
+        return {}
+
     def extra_loss(self, rows: Rows, items: Int[Tensor, "b n"]) -> Mapping[str, Float[Tensor, ""]]:
         """``l2``: the option's weight times the halved squares of the vectors that the batch looked up, over its rows.
 
@@ -94,7 +103,9 @@ class UserPolicy(VectorPolicy):
         """
         if not self.net.has_terms:
             return {}
-        batch, seen = self.batch(self.fed(rows)), items.to(self.device)
+        fed, seen = self.fed(rows), sent(items, self.device)
+        once = self.once(fed["user"][:, 0], rows.target)
+        batch = {**self.batch(fed), **{name: sent(value, self.device) for name, value in once.items()}}
         terms: dict[str, Tensor] = self.module(lambda net: net.terms(batch, seen))
         return terms
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from polo import Context, IntArray, Rows, Splits
+from polo import Context, IntArray, Rows, Splits, sent
 from polo_backbones.options import SequenceOptions
 from polo_backbones.sequences import Windows, left_aligned, pack
 from polo_backbones.vectors import VectorNet, VectorPolicy, splits_of, table
@@ -63,7 +63,7 @@ class SequencePolicy(VectorPolicy):
     def batch(self, fed: dict[str, IntArray]) -> dict[str, Tensor]:
         packed = pack(fed["history"])
         arrays = {"items": packed.items, "sequence": packed.sequence, "position": packed.position}
-        return {name: torch.from_numpy(value).to(self.device) for name, value in arrays.items()}
+        return {name: sent(value, self.device) for name, value in arrays.items()}
 
     def shared(self, rows: Rows) -> IntArray:
         """Rows with the same number are positions of one sequence; see :class:`polo.SharesForwards`."""

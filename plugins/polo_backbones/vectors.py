@@ -18,8 +18,9 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top, best_columns
+from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top, best_columns, sent
 from polo_backbones.items import Encoded, given_items
+from polo_backbones.lengths import unit_length
 from polo_backbones.options import VectorOptions
 from polo_backbones.product import listed_products
 
@@ -67,7 +68,7 @@ class VectorNet(nn.Module):
 
     def items(self, vectors: Tensor) -> Tensor:
         """Vectors of items as they enter the product."""
-        return nn.functional.normalize(vectors, dim=-1, eps=1e-12) if self._cosine else vectors
+        return unit_length(vectors) if self._cosine else vectors
 
     def forward(self, compute: Callable[[VectorNet], Result]) -> Result:
         """What ``compute`` makes of the network: weights that several processes share are whole in here alone."""
@@ -97,8 +98,8 @@ class VectorNet(nn.Module):
 class VectorPolicy:
     """``score(row, item) = <u, v> / tau`` of a vector of the row and one of the item, or of both at length 1.
 
-    Follows :class:`polo.Policy`, :class:`polo.Embeds`, :class:`polo.TopItems`, :class:`polo.ScoresMany` and, for the
-    vectors of an encoder, :class:`polo.Based`.
+    Follows :class:`polo.Policy`, :class:`polo.Embeds`, :class:`polo.TopItems`, :class:`polo.ScoresMany`,
+    :class:`polo.OnHost` and, for the vectors of an encoder, :class:`polo.Based`.
 
     Attributes:
         module: what is trained; may be replaced by a wrapped one.
@@ -106,6 +107,7 @@ class VectorPolicy:
     """
 
     unit: Literal["similarity"] = "similarity"
+    items_on_host: Literal[True] = True
     pool: Literal["catalogue"] = "catalogue"
     few = 256
 
@@ -142,13 +144,13 @@ class VectorPolicy:
 
     def batch(self, fed: dict[str, IntArray]) -> dict[str, Tensor]:
         """What :meth:`fed` gave, as the network takes it."""
-        return {name: torch.from_numpy(value).to(self.device) for name, value in fed.items()}
+        return {name: sent(value, self.device) for name, value in fed.items()}
 
     # -- scores -------------------------------------------------------------------------------------------------
 
     def score(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
         """Products, float32, on the module's device."""
-        batch, wanted = self.batch(self.fed(rows)), items.to(self.device)
+        batch, wanted = self.batch(self.fed(rows)), sent(items, self.device)
         scores: Tensor = self.module(lambda net: net.scores(batch, wanted))
         return scores
 
@@ -156,7 +158,7 @@ class VectorPolicy:
         """The product with the whole catalogue, of which ``items`` are looked up; ``budget`` is no limit here."""
         with torch.no_grad():
             users, everything = self.vectors(rows)
-            return (users @ everything.T).gather(1, items.to(self.device))
+            return (users @ everything.T).gather(1, sent(items, self.device))
 
     def user_vectors(self, rows: Rows) -> Float[Tensor, "b d"]:
         return self.vectors(rows)[0]
@@ -275,5 +277,5 @@ def _without(scores: Float[Tensor, "b n"], without: Ragged | None) -> Float[Tens
     """The scores with ``-inf`` for what is left out of each line; changes them."""
     if without is not None:
         line = torch.arange(len(scores)).repeat_interleave(torch.from_numpy(without.lengths))
-        scores[line.to(scores.device), torch.from_numpy(without.items).to(scores.device)] = -torch.inf
+        scores[sent(line, scores.device), sent(without.items, scores.device)] = -torch.inf
     return scores

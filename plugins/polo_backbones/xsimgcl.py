@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from polo import BoolArray, Context, seed_of
+from polo import BoolArray, Context, IntArray, seed_of
 from polo_backbones.lightgcn import LightGCN, LightGCNNet, mean
 from polo_backbones.options import XSimGCLOptions
 
@@ -62,16 +63,15 @@ class XSimGCLNet(LightGCNNet):
     def terms(self, batch: dict[str, Tensor], items: Int[Tensor, "b n"]) -> dict[str, Float[Tensor, ""]]:
         found = super().terms(batch, items)
         if self._o.contrast:
-            found["contrastive"] = self._o.contrast * self.contrasted(batch["user"][:, 0], items[:, 0])
+            found["contrastive"] = self._o.contrast * self.contrasted(batch["users"], batch["targets"])
         return found
 
-    def contrasted(self, users: Int[Tensor, " b"], items: Int[Tensor, " b"]) -> Float[Tensor, ""]:
-        """The contrast of the batch's users and that of its targets, each of them once, between mean and layer."""
+    def contrasted(self, users: Int[Tensor, " u"], items: Int[Tensor, " i"]) -> Float[Tensor, ""]:
+        """The contrast of users and that of items, each of which is named once, between mean and layer."""
         steps = list(self.steps())
         final, layer = self.parted(mean(steps[1:])), self.parted(steps[self._o.contrast_layer])
         total = final[0].new_zeros(())
-        for a, b, seen in zip(final, layer, (users, items), strict=True):
-            once = torch.unique(seen)
+        for a, b, once in zip(final, layer, (users, items), strict=True):
             total = total + contrast(a[once], b[once], self._o.contrast_tau)
         return total
 
@@ -105,6 +105,10 @@ class XSimGCL(LightGCN):
     def __init__(self, options: XSimGCLOptions, context: Context) -> None:
         super().__init__(options, context, name="xsimgcl")
         self._seed, self._stage = context.seed, ""
+
+    def once(self, user: IntArray, target: IntArray) -> dict[str, IntArray]:
+        """The batch's users and targets, each of them once: counted here, the device is not waited for."""
+        return {"users": np.unique(user), "targets": np.unique(target)}
 
     def start_stage(self, name: str) -> None:
         self._stage = name

@@ -134,7 +134,8 @@ class TinyLMOptions:
     #: share of the steps, the last ones, whose weights are averaged into the model; 0 keeps the weights after the last
     average: Annotated[float, Ge(0), Le(1)] = 0.3
     #: share of each training sequence, its latest titles (rounded up), that the base does not read, so that later
-    #: stages have rows that are new to it; ``latest: 0.2`` trains a stage on no others
+    #: stages have rows that are new to it; ``latest: 0.2`` trains a stage on no others. Rows with texts of their own
+    #: have no sequences, and all are read
     hold: Annotated[float, Ge(0), Lt(1)] = 0.0
     #: share of titles left out at random, anew in each epoch, so that neighbours are also learnt at a distance
     skip: Annotated[float, Ge(0), Lt(1)] = 0.1

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import Context, InputError, IntArray, Ragged, Rows, Said, Top, Trouble
+from polo import Context, Drawn, InputError, IntArray, Ragged, RowRandom, Rows, Said, Top, Trouble, sent
 from polo_causal_lm.bases import Hub
 from polo_causal_lm.engines.base import Layout, causal_lm
 from polo_causal_lm.engines.choose import FEW
@@ -40,10 +40,12 @@ from polo_causal_lm.weights import trained
 
 #: bytes of keys and values that a search for the best titles keeps: 1 GiB
 _MEMORY = 1 << 30
+#: tokens of a pass of such a search
+BUDGET = 16384
 
 
 class CausalLM:
-    """A causal LM, trained by LoRA adapters or whole; follows :class:`polo.protocols.Policy`.
+    """A causal LM, trained by LoRA adapters or whole; follows :class:`polo.Policy` and :class:`polo.OnHost`.
 
     Attributes:
         module: what is trained; may be replaced by a wrapped one (DDP, FSDP), which is then what ``score`` calls.
@@ -51,6 +53,7 @@ class CausalLM:
     """
 
     unit: Literal["logprob"] = "logprob"
+    items_on_host: Literal[True] = True
     reads_own_texts = True
     needs = frozenset({"history"})
 
@@ -165,7 +168,7 @@ class CausalLM:
         without: Ragged | None = None,
         nodes: int | None = None,
         ranking: Ranking = "sum",
-        budget: int = 16384,
+        budget: int = BUDGET,
         memory: int = _MEMORY,
     ) -> Top:
         """As :class:`polo.TopItems` says, by best-first search over the titles' tree (see ``topk.search``).
@@ -195,9 +198,27 @@ class CausalLM:
         with self._ways.fast_layers():
             return best.by_search(Machine(self.module, device, budget, memory), rows, wish, without)
 
+    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
+        """As :class:`polo.DrawsItems` says: by what the model would write of the catalogue (see ``topk.draws``).
+
+        q is a product over tokens, each among those that titles go on with there, and not the softmax of whole titles'
+        scores; the two are equal where the model writes titles of the catalogue only.
+
+        Raises:
+            InputError: the prompt shows candidates, or the model rules the tree of titles out.
+        """
+        if not self.tree:
+            raise InputError(f"titles are drawn in their tree, which this model has not: {self.tree_reason}",
+                             where="policy.tree", fix="use tree: auto, or another sampler")  # fmt: skip
+        if self._best is None:
+            raise InputError("answers belong to their rows: there is no catalogue to draw from", where="data")
+        device = next(self._ways.scorer.parameters()).device
+        with self._ways.fast_layers():
+            return self._best.drawn(Machine(self.module, device, BUDGET, _MEMORY), rows, k, rng, without)
+
     def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
         """Tokens of each title with its end token, on the device of ``items``."""
-        return torch.from_numpy(self.texts.title_lengths[_numbers(items)]).to(items.device)
+        return sent(self.texts.title_lengths[_numbers(items)], items.device)
 
     def cost(self, rows: Rows, n: int) -> IntArray:
         """Flat tokens of each row with ``n`` items of mean length."""

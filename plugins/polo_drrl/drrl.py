@@ -14,7 +14,7 @@ from torch.nn.functional import relu
 from polo import Context, Scores
 from polo_drrl.options import DrrlOptions
 from polo_drrl.renyi import Bound, Renyi
-from polo_drrl.rewards import Rewards, mean_kept, needs_of, rewards, same_user
+from polo_drrl.rewards import Rewards, mean_kept, needs_of, rewards, sum_of_user
 from polo_drrl.users import PerUser, splits_of
 
 
@@ -47,7 +47,7 @@ class Drrl:
         pair = rewards(scores, keep, beta, self._options)
         before, some = self._thresholds.now(scores.users).to(pair.rejected.dtype), keep.any(-1)
         slope = torch.where(some, self._renyi.bound(pair.rejected, before, keep).slope, 0.0)
-        threshold = before - self._rate * (same_user(scores.users, some).to(slope.dtype) @ slope)
+        threshold = before - self._rate * sum_of_user(slope, scores.users)
         self._thresholds.propose(scores.users, threshold)
         return row_loss(pair, self._renyi.bound(pair.rejected, threshold, keep))
 

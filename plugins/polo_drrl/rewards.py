@@ -79,6 +79,19 @@ def log_mean_exp(x: Float[Tensor, "b k"], keep: Bool[Tensor, "b k"]) -> Float[Te
     return log_sum_exp(x, keep) - keep.sum(-1).clamp(min=1).to(x.dtype).log()
 
 
+def sum_of_user(x: Float[Tensor, " b"], users: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """For each row the sum over all rows of its user, one after the other; the same on every device.
+
+    Example:
+        >>> sum_of_user(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([8, 5, 8])).tolist()
+        [5.0, 2.0, 5.0]
+    """
+    together, order = users.sort(stable=True)
+    _, number, counts = torch.unique_consecutive(together, return_inverse=True, return_counts=True)
+    sums = torch.segment_reduce(x[order], "sum", lengths=counts)
+    return torch.empty_like(x).index_put((order,), sums[number])
+
+
 def same_user(users: Int[Tensor, " b"], among: Bool[Tensor, " b"]) -> Bool[Tensor, "b b"]:
     """Which rows of a batch belong to the user of row i and count; sums over it are the same on every device."""
     return (users[:, None] == users[None, :]) & among[None, :]

@@ -105,6 +105,14 @@ def polo_negative_samplers() -> Sequence[Component]:
             source="DNS(M, N), arXiv 2302.03472, with the catalogue as the pool",
         ),
         Component(
+            name="policy",
+            build=f"{_SAMPLER}.policy:PolicyDraw",
+            options=f"{_SAMPLER_OPTIONS}:PolicyDrawOptions",
+            summary="k items by the policy's own distribution over the whole catalogue, drawn without scoring it",
+            source="adaptive importance sampling, Bengio & Senecal 2008; draws as in arXiv 1903.06059",
+            tags=("log_q",),
+        ),
+        Component(
             name="softmax",
             build=f"{_SAMPLER}.softmax:Softmax",
             options=f"{_SAMPLER_OPTIONS}:SoftmaxOptions",

@@ -42,6 +42,7 @@ TrustOption = Annotated[
         "--trust-plugins", help="Execute plugin files and programs that the recipe or the run names, whoever wrote it."
     ),
 ]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and the results.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -60,9 +61,13 @@ def open_recipe(
     trust_plugins: bool = False,
     started: bool = False,
     builds: bool = True,
+    quiet: bool = False,
 ) -> tuple[Resolved, Plugins]:
-    """A recipe ready for use and its plugins, see :func:`polo.run.opening.open_recipe`."""
+    """A recipe ready for use and its plugins, see :func:`polo.run.opening.open_recipe`.
+
+    ``quiet`` leaves its remarks out.
+    """
     return opening.open_recipe(
         recipe, overrides, profile, plugin, no_plugin,
-        say=note, trust_plugins=trust_plugins, started=started, builds=builds,
+        say=(lambda line: None) if quiet else note, trust_plugins=trust_plugins, started=started, builds=builds,
     )  # fmt: skip

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, TrustOption, open_recipe
+from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, QuietOption, TrustOption, open_recipe
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
     overrides: OverridesArgument = None,
+    quiet: QuietOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
@@ -22,13 +23,19 @@ def evaluate(
 
     folder = RunFolder.open(run)
     resolved, plugins = open_recipe(
-        str(folder.path / "resolved.yaml"), overrides, "none", plugin, no_plugin, trust_plugins=trust_plugins
+        str(folder.path / "resolved.yaml"),
+        overrides,
+        "none",
+        plugin,
+        no_plugin,
+        trust_plugins=trust_plugins,
+        quiet=quiet,
     )
 
     from polo.cli.run import report
     from polo.run.run import Run
 
-    job = Run(resolved, plugins)
+    job = Run(resolved, plugins, quiet=quiet)
     results = job.evaluate_again(folder)
     if job.is_main:
         report(folder.path, results)

@@ -18,6 +18,7 @@ from polo.cli.common import (
     OverridesArgument,
     PluginOption,
     ProfileOption,
+    QuietOption,
     RecipeArgument,
     TrustOption,
     open_recipe,
@@ -53,13 +54,22 @@ def run(
     ] = False,
     processes: ProcessesOption = 1,
     shard: ShardOption = False,
+    quiet: QuietOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
 ) -> None:
     """Train and evaluate a recipe. The last line on stdout is the run's folder."""
     opened = functools.partial(
-        open_recipe, recipe, overrides, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True
+        open_recipe,
+        recipe,
+        overrides,
+        profile,
+        plugin,
+        no_plugin,
+        trust_plugins=trust_plugins,
+        started=True,
+        quiet=quiet,
     )
     if processes > 1 and "LOCAL_RANK" not in os.environ:
         from polo.run.launch import launch
@@ -81,7 +91,7 @@ def run(
         folder = RunFolder.open(resume)
     elif continue_:
         folder = RunFolder.latest(Path(resolved.recipe.out), resolved.recipe.name)
-    job = Run(resolved, plugins, folder, shard=shard, retrain=retrain)
+    job = Run(resolved, plugins, folder, shard=shard, retrain=retrain, quiet=quiet)
     if dry_run:
         job.dry_run()
         return

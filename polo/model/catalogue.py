@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from polo.data import Rows
 from polo.protocols import Embeds
+from polo.sending import sent
 
 #: scores that are held at a time; memory, not mathematics. A GPU has room for more, and pays for every launch
 ENTRIES: Final = 1 << 20
@@ -74,5 +75,5 @@ def scored_with_total(policy: Embeds, rows: Rows, items: Int[Tensor, "b n"]) -> 
     users, vectors = policy.vectors(rows)
     if users.dtype in (torch.float16, torch.bfloat16):
         users, vectors = users.float(), vectors.float()
-    scores = torch.einsum("bd,bnd->bn", users, vectors[items.to(vectors.device)])
+    scores = torch.einsum("bd,bnd->bn", users, vectors[sent(items, vectors.device)])
     return torch.cat([scores, log_total(users, vectors)[:, None]], dim=1)

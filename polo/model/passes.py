@@ -15,6 +15,7 @@ from torch import Tensor
 from polo.data import IntArray
 from polo.model.sharding import agreed, is_sharded
 from polo.protocols import ScoresMany
+from polo.sending import sent
 
 if TYPE_CHECKING:
     from polo.data import Rows
@@ -109,13 +110,13 @@ def score_in_passes(
         return rank_in_passes(policy, rows, items, budget, wanted)
     groups = [wanted[group] for group in passes(cost, budget)]
     idle = [np.zeros(1, dtype=np.int64)] * (agreed(policy.module, len(groups)) - len(groups))
-    scored = [policy.score(rows[index], items[torch.from_numpy(index).to(items.device)]) for index in [*groups, *idle]]
+    scored = [policy.score(rows[index], items[sent(index, items.device)]) for index in [*groups, *idle]]
     if not groups:
         return torch.zeros(0, items.shape[1], device=items.device)
     place = np.empty(len(rows), dtype=np.int64)
     place[np.concatenate(groups)] = np.arange(len(wanted))
     together = torch.cat(scored[: len(groups)])
-    return together[torch.from_numpy(place[wanted]).to(together.device)]
+    return together[sent(place[wanted], together.device)]
 
 
 def rank_in_passes(
@@ -131,7 +132,7 @@ def rank_in_passes(
         if not is_sharded(policy.module):
             if not len(wanted):
                 return torch.zeros(0, width, device=items.device)
-            return policy.score_many(rows[wanted], items[torch.from_numpy(wanted).to(items.device)], budget)
+            return policy.score_many(rows[wanted], items[sent(wanted, items.device)], budget)
         width = policy.few or width
     while width > 1 and int(policy.cost(rows, width)[wanted].max(initial=0)) > budget:
         width = (width + 1) // 2

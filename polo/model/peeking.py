@@ -11,7 +11,8 @@ from torch import Tensor
 
 from polo.data import Ragged, Rows
 from polo.model.passes import score_in_passes
-from polo.protocols import Policy, Top, TopItems
+from polo.protocols import Drawn, DrawsItems, Policy, Top, TopItems
+from polo.randomness import RowRandom
 
 
 class Looking:
@@ -51,6 +52,33 @@ class LookingForTop(Looking):
             return self._finder.top_items(rows, k, without=without)
 
 
+class Drawing(Looking):
+    """Draws by the policy's distribution besides; follows :class:`~polo.protocols.PeekDraw`."""
+
+    def __init__(self, policy: Policy, drawer: DrawsItems, budget: int) -> None:
+        super().__init__(policy, budget)
+        self._drawer = drawer
+
+    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
+        with self._evaluating():
+            return self._drawer.draw_items(rows, k, rng, without=without)
+
+
+class LookingForBoth(LookingForTop):
+    """The best items, and draws."""
+
+    def __init__(self, policy: Policy, finder: TopItems, drawer: DrawsItems, budget: int) -> None:
+        super().__init__(policy, finder, budget)
+        self._drawing = Drawing(policy, drawer, budget)
+
+    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
+        return self._drawing.draw_items(rows, k, rng, without=without)
+
+
 def looking(policy: Policy, budget: int) -> Looking:
     """What samplers peek with, as much as the policy offers."""
+    if isinstance(policy, TopItems) and isinstance(policy, DrawsItems):
+        return LookingForBoth(policy, policy, policy, budget)
+    if isinstance(policy, DrawsItems):
+        return Drawing(policy, policy, budget)
     return LookingForTop(policy, policy, budget) if isinstance(policy, TopItems) else Looking(policy, budget)

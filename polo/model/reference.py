@@ -26,6 +26,7 @@ from polo.model.passes import score_in_passes
 from polo.model.sharding import agreed
 from polo.model.weights import Weights, under
 from polo.protocols import Policy
+from polo.sending import sent
 from polo.store.files import write_bytes
 from polo.store.provenance import versions
 
@@ -157,28 +158,49 @@ class Reference:
     ) -> None:
         self._policy, self._weights, self.cache, self._budget = policy, weights, cache, tokens_per_pass
         self._unchecked = CHECKED
+        self._later: _Later | None = None
         self.tolerance = max(TOLERANCE.get(dtype, 1e-3) for dtype in (_dtype(policy), autocast or torch.float64))
 
     def score(self, rows: Rows, items: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
         """Reference scores ``[B, n]`` without gradient, in float32 (float64 where the policy computes in it).
 
+        On the module's device, and without waiting for it: what is fresh enters the cache at the next call.
+
         Must be called by all processes, with a row at least, if the weights are sharded: what one of them finds in its
         cache another may have to compute, and that takes all of them.
         """
+        self._settle()
+        device = next(self._policy.module.parameters()).device
         keys = self._policy.keys(rows, items)
         known = [self.cache.get(key) for key in keys]
         self._check(rows, items, keys, known)
         missing = np.array([i for i, value in enumerate(known) if value is None], dtype=np.int64)
         if agreed(self._policy.module, len(missing)):
-            fresh = self._compute(rows, items, missing)
-            for i, value in zip(missing, _exact(fresh), strict=True):
-                known[i] = value
-                self.cache.put(keys[i], value)
-            self.cache.flush_if_full()
+            fresh = _wide(self._compute(rows, items, missing))
+            self._later = _Later([keys[i] for i in missing], fresh)
+            if device.type == "cpu":
+                self._settle()
+            if len(missing) == len(rows):
+                return fresh.clone()
         else:
             release(self._weights)
-        stacked = np.stack([value for value in known if value is not None])
-        return torch.from_numpy(stacked).to(items.device)
+        if not len(missing):
+            return sent(np.stack([value for value in known if value is not None]), device)
+        return _mixed(known, fresh, missing, device)
+
+    def flush(self) -> None:
+        """Writes what is not on disk yet."""
+        self._settle()
+        self.cache.flush()
+
+    def _settle(self) -> None:
+        """Takes the scores that were computed last into the cache."""
+        if self._later is None:
+            return
+        for key, value in zip(self._later.keys, self._later.read(), strict=True):
+            self.cache.put(key, value)
+        self._later = None
+        self.cache.flush_if_full()
 
     def _compute(self, rows: Rows, items: Int[Tensor, "b n"], only: IntArray) -> Float[Tensor, "m n"]:
         with under(self._policy.module, self._weights):
@@ -206,10 +228,46 @@ class Reference:
         self._unchecked -= len(old)
 
 
+class _Later:
+    """Scores on their way to the host, where the cache wants them; nobody waits for them before they are read.
+
+    Args:
+        keys: of the rows.
+        scores: ``[m, n]``, float32 or float64.
+    """
+
+    def __init__(self, keys: list[bytes], scores: Tensor) -> None:
+        self.keys, self._scores, self._ready = keys, scores, None
+        if scores.is_cuda:
+            self._scores = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
+            self._scores.copy_(scores, non_blocking=True)
+            self._ready = torch.cuda.Event()
+            self._ready.record()
+
+    def read(self) -> ScoreArray:
+        """As numpy."""
+        if self._ready is None:
+            array: ScoreArray = self._scores.numpy()
+            return array
+        self._ready.synchronize()
+        return self._scores.numpy().copy()  # the cache keeps it, and pinned memory is scarce
+
+
+def _mixed(known: list[ScoreArray | None], fresh: Tensor, missing: IntArray, device: torch.device) -> Tensor:
+    """Scores of all rows: those known, and the fresh ones of the others."""
+    here = np.array([i for i, value in enumerate(known) if value is not None], dtype=np.int64)
+    both = torch.cat([fresh, sent(np.stack([value for value in known if value is not None]), device)])
+    return both[sent(np.argsort(np.concatenate([missing, here])), device)]
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """In a type that holds the values exactly."""
+    return scores if scores.dtype == torch.float64 else scores.float()
+
+
 def _exact(scores: Tensor) -> ScoreArray:
     """As numpy, in a type that holds the values exactly."""
-    wide = scores if scores.dtype == torch.float64 else scores.float()
-    array: ScoreArray = wide.cpu().numpy()
+    array: ScoreArray = _wide(scores).cpu().numpy()
     return array
 
 

@@ -108,12 +108,15 @@ def exchanging(module: nn.Module, accelerator: Accelerator, *, now: bool) -> con
     return held
 
 
-def clip(parameters: Sequence[nn.Parameter], largest: float | None) -> float:
-    """Scales gradients down to the norm ``largest``, all together, if there is one; returns the norm that they had."""
+def clip(parameters: Sequence[nn.Parameter], largest: float | None) -> Tensor:
+    """Scales gradients down to the norm ``largest``, all together, if there is one; returns the norm that they had.
+
+    As a tensor where it was computed: to read it is to wait for it.
+    """
     norm = whole(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
     if largest is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, largest, norm)
-    return float(norm)
+    return norm
 
 
 def whole(value: Tensor) -> Tensor:

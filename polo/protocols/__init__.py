@@ -31,11 +31,14 @@ from polo.protocols.optimiser import ParamGroup as ParamGroup
 from polo.protocols.policy import Advises as Advises
 from polo.protocols.policy import Based as Based
 from polo.protocols.policy import DeclaresUnit as DeclaresUnit
+from polo.protocols.policy import Drawn as Drawn
+from polo.protocols.policy import DrawsItems as DrawsItems
 from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import ExtraLoss as ExtraLoss
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
 from polo.protocols.policy import HasFacts as HasFacts
+from polo.protocols.policy import OnHost as OnHost
 from polo.protocols.policy import Policy as Policy
 from polo.protocols.policy import ReadsOwnTexts as ReadsOwnTexts
 from polo.protocols.policy import ScoresMany as ScoresMany
@@ -72,6 +75,7 @@ from polo.protocols.training import Loss as Loss
 from polo.protocols.training import Need as Need
 from polo.protocols.training import Needing as Needing
 from polo.protocols.training import Peek as Peek
+from polo.protocols.training import PeekDraw as PeekDraw
 from polo.protocols.training import PeekTop as PeekTop
 from polo.protocols.training import Refresh as Refresh
 from polo.protocols.training import Sampler as Sampler

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from polo.context import Context
+    from polo.randomness import RowRandom
     from polo.scores import Unit
 
 
@@ -73,6 +74,17 @@ class ExtraLoss(Protocol):
             items: ``[B, 1+K]`` what was scored for each: its target, then its negatives;
                 :data:`~polo.data.PAD` where fewer than K could be drawn.
         """
+
+
+@runtime_checkable
+class OnHost(Protocol):
+    """A policy that reads item numbers on the host, to look up texts or to make keys: training gives them there.
+
+    Fetching them back from a GPU would wait until all that was asked of it is done. Other policies are given items on
+    the module's device. Whoever calls a policy with items that are on the device already may go on doing so.
+    """
+
+    items_on_host: Literal[True]
 
 
 @runtime_checkable
@@ -238,6 +250,40 @@ class TopItems(Protocol):
             without: B lists of items that are left out, such as those a user knows.
             nodes: most evaluations of the model for a row, however many a proof would need; then places may be
                 unproven. ``None``: all places are proven.
+        """
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """K items of B rows, drawn one after the other without any twice.
+
+    Args:
+        items: int64 ``[B, K]``; :data:`~polo.data.PAD` where fewer than K may be drawn.
+        logq: float64 ``[B, K]``, log-probability of each as a first draw; 0 where there is no item.
+        allowed: int64 ``[B]`` how many items could be drawn.
+    """
+
+    items: IntArray
+    logq: FloatArray
+    allowed: IntArray
+
+
+@runtime_checkable
+class DrawsItems(Protocol):
+    """A policy that draws items of the whole catalogue by its own distribution, and says how likely they were."""
+
+    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
+        """k different items of each row, without gradient, in evaluation mode.
+
+        Each draw takes one of the items that are left, in proportion to q, the policy's distribution over all items
+        that are not left out: their q sum to 1. Row i's draw depends on row i and ``rng`` alone. Weights must not be
+        sharded.
+
+        Args:
+            rows: B rows.
+            k: draws, at least 1.
+            rng: randomness addressed by row id.
+            without: B lists of items that are left out, such as those a user knows.
         """
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from polo.data import Ragged, Rows
-from polo.protocols.policy import Top
+from polo.protocols.policy import Drawn, Top
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: catalogue: ``scores.log_total``, from a policy that embeds
 #: end (averages): the stage ends where it says, and not when a measurement was no better
 #: top_items: a policy that finds its best items of the catalogue itself, so that what samplers peek with does too
+#: draw_items: the same of a policy that draws items by its own distribution
 #: items: items that any row may have; data whose answers belong to their rows are refused
 #: history (policies, baselines): rows that show what came before; data without order or time, whose rows show nothing,
 #: are refused
@@ -36,6 +37,7 @@ Need = Literal[
     "log_q",
     "catalogue",
     "top_items",
+    "draw_items",
     "end",
     "items",
     "history",
@@ -58,6 +60,14 @@ class PeekTop(Peek, Protocol):
 
     def top_items(self, rows: Rows, k: int, *, without: Ragged | None = None) -> Top:
         """The policy's best items of the whole catalogue, see :class:`~polo.protocols.TopItems`."""
+
+
+@runtime_checkable
+class PeekDraw(Peek, Protocol):
+    """What samplers that need ``draw_items`` are given to peek with."""
+
+    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
+        """Items drawn by the policy's own distribution, see :class:`~polo.protocols.DrawsItems`."""
 
 
 @runtime_checkable

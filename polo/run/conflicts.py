@@ -9,7 +9,7 @@ from polo.candidates import ALL
 from polo.context import Choice
 from polo.data import Splits
 from polo.errors import Problem
-from polo.protocols import DeclaresUnit, Embeds, Evaluator, TopItems, Writes, gives_of, needs_of
+from polo.protocols import DeclaresUnit, DrawsItems, Embeds, Evaluator, TopItems, Writes, gives_of, needs_of
 from polo.recipe.model import Recipe, Stage
 from polo.run import own
 from polo.train.objective import Objective
@@ -79,6 +79,9 @@ def conflicts(
             found.append(Problem(place, f"{title} needs what all items score together, with its gradient; "
                                  f"{named_policy} has no vectors to make it of",
                                  f"choose a loss of drawn negatives, or {policies(Embeds)}"))  # fmt: skip
+        if "draw_items" in needs and not isinstance(policy, DrawsItems):
+            found.append(Problem(place, f"{title} needs a policy that draws items itself; {named_policy} does not",
+                                 f"choose another sampler, or {policies(DrawsItems)}"))  # fmt: skip
         if "top_items" in needs and not isinstance(policy, TopItems):
             found.append(Problem(place, f"{title} needs the best items of the catalogue; {named_policy} finds none",
                                  f"choose another sampler, or {policies(TopItems)}"))  # fmt: skip

@@ -137,6 +137,7 @@ class Stages:
                     self.folder.rewind(name, -1)
                     for line in read_log(place / LOG):
                         self.folder.log(line)
+                        self.watch.line(name, line)
                     self.folder.log({"stage": name, "step": 0, "cached": fingerprint})
                     with whole_folder(self.folder.stage(name), manifest=False) as temporary:
                         shutil.copytree(place, temporary, dirs_exist_ok=True)

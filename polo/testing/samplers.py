@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from polo.data import PAD, Ragged, Rows
-from polo.protocols import Top
+from polo.protocols import Drawn, Top
 from polo.randomness import RowRandom
 from polo.scores import Draw, Scores
 
@@ -38,6 +38,19 @@ class PeekAll:
         best = np.take_along_axis(scores, order, axis=1)
         there = np.isfinite(best)
         return Top(np.where(there, order, PAD), best, np.ones_like(there))
+
+    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
+        scores = (
+            peek(rows, torch.arange(self._n_items).expand(len(rows), -1)).numpy() / 10
+        )  # no draw is next to certain
+        if without is not None:
+            scores[np.repeat(np.arange(len(rows)), without.lengths), without.items] = -np.inf
+        logq = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        key = logq - np.log(-np.log(np.maximum(rng.uniform(rows.id, self._n_items), 2.0**-54)))
+        order = np.argsort(-key, axis=1, kind="stable")[:, :k]
+        drawn = np.take_along_axis(logq, order, axis=1)
+        there = np.isfinite(drawn)
+        return Drawn(np.where(there, order, PAD), np.where(there, drawn, 0.0), np.isfinite(logq).sum(axis=1))
 
 
 def scores_of(rows: Rows, draw: Draw) -> Scores:

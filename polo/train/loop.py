@@ -125,8 +125,9 @@ def train(job: Job) -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             mean.take(step + 1)
+            stepper.check(judged)  # here a GPU is waited for, and not before
             metrics = step_metrics(judged, accelerator, stepper.extra)
-            metrics |= {"grad_norm": norm, "learning_rate": rate, "seconds": time.monotonic() - began}
+            metrics |= {"grad_norm": float(norm), "learning_rate": rate, "seconds": time.monotonic() - began}
             job.log({"stage": job.name, "step": step, "epoch": step * stage.batch / len(job.rows), **metrics})
             job.console.note(f"loss {metrics['loss']:.3f}")
             progress.step = step + 1
@@ -156,7 +157,7 @@ def train(job: Job) -> None:
         )
         job.console.say(f"{job.name}: hands on {whose} (validation {_called(job)} {progress.best_value:.3f})")
     if job.objective.reference is not None:
-        job.objective.reference.cache.flush()
+        job.objective.reference.flush()
 
 
 def _check_validation(job: Job) -> None:
@@ -202,7 +203,7 @@ def _save(
     job: Job, optimizer: torch.optim.Optimizer, components: list[tuple[str, Any]], progress: checkpoint.Progress
 ) -> None:
     if job.objective.reference is not None:
-        job.objective.reference.cache.flush()
+        job.objective.reference.flush()
     place = job.checkpoints / f"{job.name}-{progress.step}"
     main = bool(job.accelerator.is_main_process)
     checkpoint.save(place, job.policy, optimizer, components, progress, writes=main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from polo.protocols import Beta, Loss, Need, Sampler, needs_of
@@ -35,4 +36,8 @@ class Objective:
 
     def needs(self, what: Need) -> bool:
         """Whether any of the components needs it."""
-        return any(what in needs_of(component) for _, component in self.components)
+        return what in self._needs
+
+    @cached_property
+    def _needs(self) -> frozenset[Need]:
+        return frozenset[Need]().union(*(needs_of(component) for _, component in self.components))

@@ -8,8 +8,8 @@ and the leaf's gradient is pushed back through each pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,28 +18,19 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from polo.data import IntArray, Rows
-from polo.errors import PoloError
 from polo.model.catalogue import scored_with_total
 from polo.model.passes import pieces
 from polo.model.peeking import looking
 from polo.model.seeding import seed_device
 from polo.model.sharding import agreed, exchanging
-from polo.protocols import AfterStep, BeforeStep, Embeds, Policy
+from polo.protocols import AfterStep, BeforeStep, Embeds, OnHost, Policy
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores
-from polo.train.extra import add_extra
+from polo.sending import sent
+from polo.train.extra import add_extra, check_extra
+from polo.train.judged import Judged as Judged
+from polo.train.judged import blame, normalise
 from polo.train.objective import Objective
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Scores of some rows with what the objective made of them."""
-
-    scores: Scores
-    keep: Tensor
-    beta: Tensor
-    loss: Tensor
-    counted: Tensor
 
 
 class Stepper:
@@ -65,8 +56,12 @@ class Stepper:
         self._budget, self._key = tokens_per_pass, key
         #: the policy without gradients and dropout
         self.peek = looking(policy, tokens_per_pass)
-        #: values of the policy's own terms in the last step, by name
-        self.extra: Mapping[str, float] = {}
+        self._extra: Mapping[str, Tensor] = {}
+        self._rows: Rows | None = None
+        self._sums = torch.zeros(2)
+        components = [component for _, component in objective.components]
+        self._before = [one for one in (policy, *components) if isinstance(one, BeforeStep)]
+        self._after = [one for one in components if isinstance(one, AfterStep)]
 
     # -- drawing and scoring ------------------------------------------------------------------------------------
 
@@ -82,11 +77,12 @@ class Stepper:
         The reference has its turn before the policy, so that no graph is held meanwhile.
         """
         device = self._accelerator.device
-        items = draw.beside(rows)[0].to(device)
+        items = draw.beside(rows)[0]
+        items = items.cpu() if isinstance(self._policy, OnHost) else sent(items, device)
         reference = self._objective.reference
         ref = None if reference is None else reference.score(rows, items)
-        tokens = self._policy.tokens(items)
-        other = None if partner is None else torch.from_numpy(partner)[:, None].to(device)
+        tokens = sent(self._policy.tokens(items), device)
+        other = None if partner is None else sent(partner[:, None], items.device)
         mismatched = None if other is None else self._mismatched(rows, other)
 
         def bundle(scored: Tensor) -> Scores:
@@ -149,13 +145,14 @@ class Stepper:
     def backward(self, rows: Rows, step: int, epoch: int, progress: float) -> list[Judged]:
         """Leaves the gradient of the batch's loss in the parameters; ``rows`` is the batch of all ranks.
 
-        The loss of a batch is the mean over its rows plus the policy's own terms, whose values are then in ``extra``.
+        The loss of a batch is the mean over its rows plus the policy's own terms, whose values :attr:`extra` has.
 
         Returns:
             What was judged on this rank, pass by pass.
 
         Raises:
-            PoloError: a loss is not finite; names the row.
+            PoloError: a loss is not finite; names the row. On a GPU, where asking would wait for it, :meth:`check` says
+                so, at the latest before anything is written.
         """
         draw = self.draw(rows, epoch)
         rank, world = self._accelerator.process_index, self._accelerator.num_processes
@@ -166,9 +163,8 @@ class Stepper:
         # the other row of a mismatched pair is the next one of the whole batch, whatever the number of processes
         partner = np.roll(rows.target, -1)[mine] if self._objective.needs("mismatched") else None
         own, drawn = rows[mine], draw[torch.from_numpy(mine)]
-        for component in (self._policy, *(component for _, component in self._objective.components)):
-            if isinstance(component, BeforeStep):
-                component.before_step(step)
+        for told_before in self._before:
+            told_before.before_step(step)
         groups = self._passes(own, 1 + draw.items.shape[1])
         of_all = groups if world == 1 else self._passes(rows, 1 + draw.items.shape[1])
         cut = any(columns != slice(None) for _, columns in of_all)
@@ -178,12 +174,33 @@ class Stepper:
             judged = self._whole_batch(own, drawn, partner, groups, count, step, epoch, progress, cut=cut)
         else:
             judged = self._row_wise(own, drawn, [index for index, _ in groups], count, step, epoch, progress)
-        self._normalise(judged)
-        self.extra = add_extra(self._policy, rows, draw, self._accelerator, seed_of(*self._key, "extra", step))
-        for _, component in self._objective.components:
-            if isinstance(component, AfterStep):
-                component.after_step(step)
+        self._sums = normalise(self._policy.module, judged, self._accelerator)
+        self._extra = add_extra(self._policy, rows, draw, self._accelerator, seed_of(*self._key, "extra", step))
+        for told_after in self._after:
+            told_after.after_step(step)
+        self._rows = rows
+        if self._accelerator.device.type == "cpu":
+            self.check(judged)
         return judged
+
+    def check(self, judged: list[Judged]) -> None:
+        """Reads whether the last step's loss was finite.
+
+        Args:
+            judged: what :meth:`backward` gave for it.
+
+        Raises:
+            PoloError: it was not; names the row, or the policy's own term.
+        """
+        if self._sums[1].item():
+            blame(judged)
+        if self._rows is not None:
+            check_extra(self._extra, self._rows)
+
+    @property
+    def extra(self) -> dict[str, float]:
+        """Values of the policy's own terms in the last step, by name; to read them is to wait for them."""
+        return {name: float(value) for name, value in self._extra.items()}
 
     def _passes(self, rows: Rows, n: int) -> list[tuple[IntArray, slice]]:
         """Rows and columns of each pass. With the sum over a whole catalogue, which is one product, no row is cut."""
@@ -229,13 +246,13 @@ class Stepper:
         """
         items, bundle = self._bundle(rows, draw, partner)
         once = len(groups) == 1 and self._accelerator.num_processes == 1
-        places = [torch.from_numpy(index).to(items.device) for index, _ in groups]
+        places = [sent(index, self._accelerator.device) for index, _ in groups]
         fed = [*groups, *[(np.zeros(1, dtype=np.int64), slice(None))] * (count - len(groups))]
 
         def score(number: int) -> Tensor:
             index, columns = fed[number]
             self._seed(step, number)
-            return self._score(rows[index], items[torch.from_numpy(index).to(items.device), columns])
+            return self._score(rows[index], items[sent(index, items.device), columns])
 
         with torch.set_grad_enabled(once):
             scored = [score(number) for number in range(len(fed))]
@@ -278,28 +295,3 @@ class Stepper:
     def _sync(self, *, last: bool) -> Any:
         """Ranks exchange gradients in the last pass only."""
         return exchanging(self._policy.module, self._accelerator, now=last)
-
-    def _normalise(self, judged: list[Judged]) -> None:
-        """From the summed gradient to that of the mean over counted rows of all ranks."""
-        local = torch.zeros(2, device=self._accelerator.device)  # a process without a row adds nothing
-        for one in judged:
-            local += torch.stack([one.counted.sum(), (~torch.isfinite(one.loss)).sum()])
-        count, broken = self._accelerator.reduce(local, reduction="sum").tolist()
-        if broken:
-            self._blame(judged)
-        scale = 1.0 / count if count else 0.0
-        for p in self._policy.module.parameters():
-            if p.grad is not None:
-                p.grad.mul_(scale)
-
-    def _blame(self, judged: list[Judged]) -> NoReturn:
-        for one in judged:
-            bad = torch.nonzero(~torch.isfinite(one.loss))
-            if len(bad):
-                i, s = int(bad[0, 0]), one.scores
-                raise PoloError(
-                    f"the loss is {float(one.loss[i])}; policy scores: {[round(v, 2) for v in s.policy[i].tolist()]}",
-                    where=f"row {int(s.rows[i])}, user {int(s.users[i])}, item {int(s.items[i, 0])}",
-                    fix="lower the learning rate, or look at that row's text",
-                )
-        raise PoloError("another process met a loss that is not finite; its message names the row")

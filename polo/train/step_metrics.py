@@ -32,31 +32,33 @@ class Sums(NamedTuple, Generic[Value]):
 
 
 def _sums(one: Judged) -> Sums[Tensor]:
-    """Of one pass, so that passes and processes can be added up; float64."""
-    scores, keep = one.scores, one.scores.valid_rejected
-    kept = one.keep
-    reward = (scores.log_ratio[:, :1] - scores.log_ratio[:, 1:]).double()
-    ahead = (scores.chosen[:, None] > scores.rejected).double() + 0.5 * (scores.chosen[:, None] == scores.rejected)
-    won = (reward > 0).double() + 0.5 * (reward == 0)
-    beta = one.beta.double()
-    zero = torch.zeros_like(reward)
+    """Of one pass, so that passes and processes can be added up; summed in float64."""
+    scores, keep, kept, beta = one.scores, one.scores.valid_rejected, one.keep, one.beta
+    ratio = scores.log_ratio
+    reward = ratio[:, :1] - ratio[:, 1:]
+    ahead = _won(scores.chosen[:, None] - scores.rejected, keep)
 
     def over(mask: Tensor, value: Tensor) -> Tensor:
-        return torch.where(mask, value, zero).sum()
+        return torch.where(mask, value, 0.0).sum(dtype=torch.float64)
 
     return Sums(
         loss=(one.loss.double() * one.counted).sum(),
         counted=one.counted.sum().double(),
         rows=torch.tensor(float(len(one.loss)), dtype=torch.float64, device=one.loss.device),
-        chosen=scores.chosen.double().sum(),
-        rejected=over(keep, scores.rejected.double()),
+        chosen=scores.chosen.sum(dtype=torch.float64),
+        rejected=over(keep, scores.rejected),
         margin=over(keep, beta * reward),
-        won=over(keep, won),
-        ahead=over(keep, ahead),
+        won=ahead if scores.ref is None else _won(reward, keep),
+        ahead=ahead,
         pairs=keep.sum().double(),
         kept=kept.sum().double(),
         beta=over(kept, beta),
     )
+
+
+def _won(gap: Tensor, keep: Tensor) -> Tensor:
+    """How many of the pairs that are kept have the chosen item ahead; a tie is half of it."""
+    return (((gap.sign() + 1) * keep).sum(dtype=torch.float64)) / 2
 
 
 def step_metrics(

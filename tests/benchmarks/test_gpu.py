@@ -44,7 +44,7 @@ def test_parts_run_at_toy_size_and_are_not_run_again(tmp_path: Path) -> None:
         "topk/toy 300",
         "scoring/toy 4",
     } <= done
-    assert cells["step/toy k=5"]["agrees"]
+    assert cells["agreement/toy k=5"]["agrees"]
     assert cells["two/ddp"]["status"] == "skipped"
     assert all(cell["device"].startswith("cpu") for cell in cells.values())
     again = run("--toy", "--parts", "step,scoring", "--out", str(out))

@@ -75,6 +75,7 @@ SAMPLER_CASES: list[tuple[str, dict[str, Any]]] = [
     ("given", {}),
     ("given", {"k": 3}),
     ("top", {}),
+    ("policy", {"k": 4}),
     ("hard", {"from_": UNIFORM, "n": 3}),
     ("dns", {"from_": UNIFORM, "k": 2, "m": 4}),
     ("softmax", {"from_": UNIFORM, "n": 3, "temperature": 2.0}),

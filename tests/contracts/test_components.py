@@ -51,6 +51,10 @@ LOSS_CASES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+#: samplers that draw from the whole catalogue and nothing else
+WHOLE = ("in_batch", "catalogue", "noisy", "top", "policy")
+
+
 @pytest.mark.parametrize(("name", "options"), LOSS_CASES, ids=lambda v: str(v))
 def test_every_loss_keeps_the_contract(name: str, options: dict[str, Any]) -> None:
     check_loss(make("loss", name, context(splits=small_splits()), **options))
@@ -94,7 +98,7 @@ def test_every_sampler_keeps_the_contract_over_the_catalogue(name: str, options:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(n, o) for n, o in SAMPLER_CASES if n not in ("in_batch", "catalogue", "noisy", "top") and o.get("pool") is None],
+    [(n, o) for n, o in SAMPLER_CASES if n not in WHOLE and o.get("pool") is None],
     ids=lambda v: str(v)[:60],
 )
 def test_every_sampler_keeps_the_contract_within_lists(name: str, options: dict[str, Any]) -> None:
@@ -110,6 +114,7 @@ def test_every_sampler_keeps_the_contract_within_lists(name: str, options: dict[
         ("in_batch", {}),
         ("catalogue", {}),
         ("top", {}),
+        ("policy", {}),
         ("noisy", {"from_": UNIFORM}),
         ("uniform", {"pool": "catalogue"}),
     ],
@@ -130,5 +135,5 @@ def test_all_names_are_there() -> None:
     assert set(BETAS) >= {"fixed", "linear", "cosine", "dual_margin", "batch_dynamic"}
     assert set(SAMPLERS) >= {
         "uniform", "popularity", "in_batch", "hard", "dns", "softmax", "boundary", "curriculum", "self_play", "noisy",
-        "catalogue", "top",
+        "catalogue", "top", "policy",
     }  # fmt: skip

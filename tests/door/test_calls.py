@@ -186,6 +186,16 @@ def test_quiet_says_nothing_and_loud_says_what_the_command_line_says(place: Path
     assert "audits:" in err
 
 
+def test_quiet_on_the_command_line_leaves_the_table_and_the_folder(place: Path, polo, finished) -> None:
+    code, out, err = polo("run", "small.yaml", "seed=3", "--quiet")
+    assert (code, err) == (0, "")
+    *told, folder = out.strip().splitlines()
+    assert told == [*finished.table().splitlines(), ""]
+    again = polo("eval", folder, "evaluate.rows=20", "-q")
+    assert (again[0], again[2]) == (0, "")
+    assert again[1].splitlines()[-1] == folder
+
+
 def test_a_run_that_is_stopped_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run("small.yaml", {"seed": 7, "stages.prefer.checkpoint": 2}, quiet=True)
     real, calls = loop.step_metrics, []

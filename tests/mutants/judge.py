@@ -108,7 +108,8 @@ def _run(tests: Sequence[str], place: Path) -> int:
     import polo
 
     assert Path(polo.__file__).is_relative_to(place), "the copy is not what would be tested"
-    apart = "not slow and not fuzz and not gpu and not oracle and not vllm"
+    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers")
+    apart = " and ".join(f"not {marker}" for marker in own)
     warm = "ignore::pytest.PytestAssertRewriteWarning"
     plain = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     return int(pytest.main([*plain, "-W", warm, "-m", apart, *tests]))

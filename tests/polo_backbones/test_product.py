@@ -23,19 +23,27 @@ def world(b: int, n: int, m: int, d: int, seed: int) -> tuple[Tensor, Tensor, Te
 
 
 @given(
-    st.integers(0, 6), st.integers(0, 7), st.integers(1, 9), st.integers(1, 5), st.integers(1, 40), st.integers(0, 99)
+    st.integers(0, 6),
+    st.integers(0, 7),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.integers(1, 40),
+    st.integers(0, 99),
+    st.booleans(),
 )
 def test_law_products_and_gradients_are_those_of_gathered_vectors(
-    b: int, n: int, m: int, d: int, gathered: int, seed: int
+    b: int, n: int, m: int, d: int, gathered: int, seed: int, in_place: bool
 ) -> None:
     """Whatever is gathered at a time, with items that occur often, once (the last one too) and never."""
     rows, table, items, weight = world(b, n, m, d, seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(product, "_GATHERED", gathered)
+        if not in_place:  # as on a device that is no CPU
+            patch.setattr(product, "_DOUBLE_OR_SINGLE", ())
         scores = listed_products(rows, table, items)
+        ours = torch.autograd.grad((scores * weight).sum(), (rows, table))
     expected = torch.einsum("bd,bnd->bn", rows, table[items])
     torch.testing.assert_close(scores, expected)
-    ours = torch.autograd.grad((scores * weight).sum(), (rows, table))
     theirs = torch.autograd.grad((expected * weight).sum(), (rows, table))
     torch.testing.assert_close(ours, theirs)
 

@@ -89,7 +89,7 @@ def test_the_contrast_is_of_each_user_and_target_once_by_paper_and_pencil() -> N
     the mean is contrasted (layer 0), makes its cosines -1: user 0 is at 1 against -1, user 1 at -1 against 1. With
     tau = 2 that is log(1 + e^-1) and log(1 + e^1), of which the mean is taken.
     """
-    batch = {"user": torch.tensor([[0], [1], [0]])}
+    batch = {"user": torch.tensor([[0], [1], [0]]), "users": torch.tensor([0, 1]), "targets": torch.tensor([1])}
     items = torch.tensor([[1, 0], [1, PAD], [1, 0]])
     assert small(contrast=0.5).terms(batch, items)["contrastive"].item() == pytest.approx(0.5 * math.log(2))
     turned = small(contrast=0.5, contrast_layer=0, contrast_tau=2.0)

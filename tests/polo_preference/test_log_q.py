@@ -10,7 +10,7 @@ import pytest
 
 from polo import RowRandom
 from polo.testing import context, small_splits
-from polo.testing.samplers import peek
+from polo.testing.samplers import PeekAll
 from polo_preference.samplers.pool import forbidden
 from polo_preference.samplers.weighted import log_q
 from tests.contracts.components import SAMPLER_CASES, SAMPLERS, load, make
@@ -29,7 +29,7 @@ CASES = [(name, options) for name, options in SAMPLER_CASES if gives(name, optio
 
 def test_every_sampler_has_a_case() -> None:
     assert {name for name, _ in SAMPLER_CASES} == set(SAMPLERS)
-    assert {"popularity", "in_batch"} <= {name for name, _ in CASES}
+    assert {"popularity", "in_batch", "policy"} <= {name for name, _ in CASES}
 
 
 def test_samplers_that_give_it_of_their_own_say_so_in_their_declaration() -> None:
@@ -45,9 +45,10 @@ def test_law_importance_weighted_counts_are_unbiased(
     name: str, options: dict[str, Any], batch: int, lists: int | None
 ) -> None:
     """``E[sum over the n draws of 1 / (n q_j)] = 1`` for each item that a row can draw: 5 standard errors."""
-    if lists and name == "in_batch":
-        pytest.skip("in_batch refuses lists")
+    if lists and name in ("in_batch", "policy"):
+        pytest.skip("it refuses lists")
     splits = small_splits(lists=lists)
+    looking = PeekAll(len(splits.items))
     component = SAMPLERS[name].options
     anew = component is not None and "resample" in {f.name for f in fields(load(component))}
     part = make("sampler", name, context(splits=splits), **{**options, **({"resample": "epoch"} if anew else {})})
@@ -62,7 +63,7 @@ def test_law_importance_weighted_counts_are_unbiased(
     order, possible, total = np.random.default_rng(0), np.zeros(n_items), np.zeros((EPOCHS, n_items))
     for epoch in range(EPOCHS):
         at = order.permutation(len(train))[:batch]
-        draw = part.draw(train[at], RowRandom(0, "stage", epoch), peek)
+        draw = part.draw(train[at], RowRandom(0, "stage", epoch), looking)
         assert draw.log_q is not None
         items, valid = draw.items.numpy(), draw.valid.numpy()
         weight = np.exp(-draw.log_q.numpy()) / np.maximum(valid.sum(axis=1, keepdims=True), 1)

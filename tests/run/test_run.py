@@ -147,7 +147,7 @@ def test_eval_under_another_protocol_keeps_the_first_results(finished: Path) -> 
     ("words", "message"),
     [
         (["stages.prefer.sampler=null"], "needs negatives"),
-        (["stages.prefer.sampler=null"], "one of: catalogue, in_batch, popularity, top, uniform"),
+        (["stages.prefer.sampler=null"], "one of: catalogue, given, in_batch, popularity, top, uniform"),
         (["reference=none"], "needs a reference"),
         (["stages.prefer.loss=sdpo_sampled"], "sampler 'boundary' does not say"),
         (["stages.prefer.loss=sdpo_sampled"], "draw with one of: in_batch, popularity"),

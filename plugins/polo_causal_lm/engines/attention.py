@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from polo import IntArray
+from polo import IntArray, sent
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def last_mask(prompt: int, lengths: IntArray) -> npt.NDArray[np.bool_]:
 def last_places(spans: Sequence[Span], device: torch.device) -> Int[Tensor, " s"]:
     """Flat places of what predicts something: of each row the prompt's last token and all of its titles'."""
     places = np.concatenate([np.arange(span.middle - 1, span.stop) for span in spans])
-    return torch.from_numpy(places).to(device)
+    return sent(places, device)
 
 
 class RowByRow:
@@ -123,7 +123,7 @@ class RowByRow:
         self._rows = [span.stop - span.start for span in spans]
         self._titles = [span.stop - span.middle for span in spans]
         self._parts = [n for span in spans for n in (span.middle - span.start, span.stop - span.middle)]
-        allowed = [torch.from_numpy(last_mask(span.middle - span.start, span.lengths)).to(device) for span in spans]
+        allowed = [sent(last_mask(span.middle - span.start, span.lengths), device) for span in spans]
         # Additive masks: boolean ones would be turned into these in every call.
         self._masks: list[Float[Tensor, "q k"]] = [
             torch.zeros(mask.shape, device=device).masked_fill_(~mask, -torch.inf) for mask in allowed
@@ -184,9 +184,9 @@ class Batched:
             back_last[at : at + 1 + t] = b * (1 + self.title) + np.arange(1 + t)
             at += 1 + t
         self.places, self.back, self._last, self._back_last = (
-            torch.from_numpy(x.reshape(-1)).to(device) for x in (places, back, last, back_last)
+            sent(x.reshape(-1), device) for x in (places, back, last, back_last)
         )
-        self.mask: Bool[Tensor, "b 1 q k"] = torch.from_numpy(mask).to(device)
+        self.mask: Bool[Tensor, "b 1 q k"] = sent(mask, device)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 t h d"]:
         key, value = all_heads(query, key, value)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from polo import FloatArray, IntArray
+from polo import FloatArray, IntArray, sent
 from polo_causal_lm.text import Encoded
 
 
@@ -111,7 +111,7 @@ def title_scores(
     distinct = np.zeros(total, np.bool_)
     distinct[np.unique(state[order] << 32 | token, return_index=True)[1]] = True
     on = (places, state[order], token, slots.reshape(*shape, -1), distinct)
-    return Scored(*(torch.from_numpy(x).to(device) for x in on))
+    return Scored(*(sent(x, device) for x in on))
 
 
 def causal_lm(model: nn.Module) -> Any:

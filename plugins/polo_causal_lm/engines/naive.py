@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polo import FloatArray, IntArray
+from polo import FloatArray, IntArray, sent
 from polo_causal_lm.engines.base import Layout, causal_lm, title_scores
 from polo_causal_lm.engines.head import sum_slots
 from polo_causal_lm.text import Encoded
@@ -71,4 +71,4 @@ class Naive:
 
 
 def _on(array: npt.NDArray[np.int64], device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device)
+    return sent(array, device)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polo import FloatArray, IntArray
+from polo import FloatArray, IntArray, sent
 from polo_causal_lm.engines.base import Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
 from polo_causal_lm.engines.masks import model_mask
@@ -59,12 +59,10 @@ class Packed:
                 ids[b, inside], segments[b, inside] = title[:-1], j
                 positions[b, inside] = len(prompt) + np.arange(len(title) - 1)
                 at += len(title) - 1
-        where = torch.from_numpy(positions).to(device)
-        mask = model_mask(
-            allowed_pairs(torch.from_numpy(segments).to(device)), where, self.windows, self.config, self.dtype
-        )
+        where = sent(positions, device)
+        mask = model_mask(allowed_pairs(sent(segments, device)), where, self.windows, self.config, self.dtype)
         scored = title_scores(encoded.titles, np.concatenate(places), (len(encoded), len(encoded.titles[0])), device)
-        return Layout(torch.from_numpy(ids).to(device), where, mask, scored)
+        return Layout(sent(ids, device), where, mask, scored)
 
     def scores(self, model: nn.Module, layout: Layout) -> Float[Tensor, "b n"]:
         return head_logps(model, hidden_states(model, layout), layout.scored)

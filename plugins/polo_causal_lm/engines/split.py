@@ -21,7 +21,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from polo import FloatArray, IntArray
+from polo import FloatArray, IntArray, sent
 from polo_causal_lm.engines.attention import Asked, Batched, FlatAttention, RowByRow, Span
 from polo_causal_lm.engines.base import Layout, hidden_states, title_scores
 from polo_causal_lm.engines.head import head_logps
@@ -62,7 +62,7 @@ class Split:
         shift = begins.reshape(-1) - (np.cumsum(lengths) - lengths.reshape(-1))
         ids = np.concatenate(pieces)
         positions = np.arange(len(ids)) + np.repeat(shift, lengths.reshape(-1))
-        flat, where = (torch.from_numpy(x)[None].to(device) for x in (ids, positions))
+        flat, where = (sent(x, device)[None] for x in (ids, positions))
         # Any 4-D mask is handed through as it is; the attention function does not read it. Without one, transformers
         # would build a mask of its own for the whole flat row.
         unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polo import IntArray
+from polo import IntArray, sent
 from polo_causal_lm.engines.base import Layout, Scored
 from polo_causal_lm.engines.tree_attention import Memory, Segment, TreeAttention
 from polo_causal_lm.engines.trie import Branch, Trie
@@ -72,7 +72,7 @@ def tree_scores(
             scores = module(one.layout)[0]
             if found is None:
                 found = scores.new_empty(len(encoded), len(encoded.titles[0]))
-            rows, titles = (torch.from_numpy(x).to(device) for x in (one.rows, one.titles))
+            rows, titles = (sent(x, device) for x in (one.rows, one.titles))
             found[rows, titles] = scores
     if found is None:
         raise ValueError("no rows")
@@ -114,9 +114,9 @@ def _pass(encoded: Encoded, segments: Sequence[tuple[int, Segment]], device: tor
         slots.append(np.pad(own, ((0, 0), (0, width - own.shape[1])), constant_values=total))
         at, nodes, edges = at + len(branch), nodes + len(branch), edges + len(branch.token)
     flat, where, place, state, token = (
-        torch.from_numpy(np.concatenate(x)).to(device) for x in (ids, positions, places, states, tokens)
+        sent(np.concatenate(x), device) for x in (ids, positions, places, states, tokens)
     )
-    slot = torch.from_numpy(np.concatenate(slots))[None].to(device)
+    slot = sent(np.concatenate(slots), device)[None]
     scored = Scored(place, state, token, slot, torch.ones_like(token, dtype=torch.bool))
     # Any 4-D mask is handed through as it is; the attention function does not read it.
     unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from polo import sent
 from polo_causal_lm.engines.attention import Asked
 from polo_causal_lm.engines.trie import Branch
 
@@ -79,8 +80,8 @@ class _Paths:
             if stop > start
         ]
         back = np.argsort(order)
-        on = [tuple(torch.from_numpy(np.ascontiguousarray(x)).to(device) for x in group) for group in groups]
-        return cls(torch.from_numpy(order).to(device), torch.from_numpy(back).to(device), [(a, b) for a, b in on])
+        on = [tuple(sent(np.ascontiguousarray(x), device) for x in group) for group in groups]
+        return cls(sent(order, device), sent(back, device), [(a, b) for a, b in on])
 
 
 class TreeAttention:
@@ -96,7 +97,7 @@ class TreeAttention:
         self._lengths = [n for one in segments for n in (one.prompt if one.fresh else 0, len(one.branch))]
         ends = np.cumsum(self._lengths)
         places = [np.arange(end - len(segment.branch), end) for end, segment in zip(ends[1::2], segments, strict=True)]
-        self.last = torch.from_numpy(np.concatenate(places)).to(device)
+        self.last = sent(np.concatenate(places), device)
         # Rows of a catalogue share their branches, and the tensors made of them.
         made = {id(segment.branch): segment.branch for segment in segments}
         paths = {name: _Paths.of(branch, device) for name, branch in made.items()}

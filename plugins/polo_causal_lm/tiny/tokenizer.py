@@ -1,9 +1,9 @@
 """A tokenizer made for one data set. Knows titles and how often they occur, or whole texts; knows nothing of models.
 
-Longest match over bytes, pieces and whole titles: any text can be encoded. Pieces are those that byte-level BPE ends
-with; what it only passes through on the way would be in the vocabulary (three quarters of it, on MovieLens-100K), take
-part in every softmax, and never be used. Separators of the template are cut off first and nothing else is, so pieces
-cross spaces inside a title and `` " " + title`` has the same tokens in a prompt and as a completion.
+Of a catalogue, text is cut into as few bytes, pieces and whole titles as it can be; any text can. Pieces are those that
+byte-level BPE ends with; what it only passes through on the way would be in the vocabulary (three quarters of it, on
+MovieLens-100K), take part in every softmax, and never be used. Separators of the template are cut off first and nothing
+else is, so pieces cross spaces inside a title and `` " " + title`` has the same tokens in a prompt and as a completion.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _CHAT = (
 
 #: a title that occurs this often gets a token of its own
 OFTEN = 5
+#: log-weight of what no text is cut into: more than all bytes of a title cost
+NEVER = -1e6
 
 
 def train_tokenizer(
@@ -54,7 +56,7 @@ def train_tokenizer(
         show_progress=False,
     )
     pieces.train_from_iterator(_corpus(titles, counts, template), trainer)
-    raw = _cut(Tokenizer(_longest(pieces, titles, counts, template, vocab)), template)
+    raw = _cut(Tokenizer(_fewest(pieces, titles, counts, template, vocab)), template)
     raw.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, raw.token_to_id(BOS))]
     )
@@ -105,9 +107,9 @@ def _cut(raw: Tokenizer, template: Template) -> Tokenizer:
     return raw
 
 
-def _longest(
+def _fewest(
     trained: Tokenizer, titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
-) -> models.WordPiece:
+) -> models.Unigram:
     """Marks, bytes, the fixed lines, then whole titles and then pieces, most frequent first, up to ``vocab``."""
     tokens = dict.fromkeys([PAD, BOS, EOS, *sorted(pre_tokenizers.ByteLevel.alphabet())])
     for words in template.words:
@@ -118,8 +120,10 @@ def _longest(
             tokens |= dict.fromkeys([parts[0][0]])
     used = Counter(token for words in _corpus(titles, counts, template) for token in trained.encode(words).tokens)
     tokens |= dict.fromkeys(token for token, _ in used.most_common())
-    numbered = {token: i for i, token in enumerate(list(tokens)[:vocab])}
-    return models.WordPiece(numbered, unk_token=PAD, max_input_chars_per_word=1 << 20, continuing_subword_prefix="")
+    kept = list(tokens)[:vocab]
+    # each token costs 1, so that the cheapest way is the shortest; a mark is never what a text is cut into
+    costs = [(token, NEVER if token in (PAD, BOS, EOS) else -1.0) for token in kept]
+    return models.Unigram(costs, unk_id=kept.index(PAD), byte_fallback=False)
 
 
 def _corpus(titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template) -> Iterator[str]:

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from polo import BoolArray, IntArray
+from polo import BoolArray, IntArray, sent
 from polo_causal_lm.engines.attention import Asked
 from polo_causal_lm.engines.tree_attention import causal
 from polo_causal_lm.topk.memory import KeyMemory
@@ -34,8 +34,8 @@ class PromptAttention:
         self._memory, self._lengths = memory, prompts.tolist()
         rows = np.repeat(first + np.arange(len(prompts)), prompts)
         places = np.concatenate([np.arange(n) for n in self._lengths])
-        self._rows, self._places = (torch.from_numpy(x).to(device) for x in (rows, places))
-        self.last = torch.from_numpy(np.cumsum(prompts) - 1).to(device)
+        self._rows, self._places = (sent(x, device) for x in (rows, places))
+        self.last = sent(np.cumsum(prompts) - 1, device)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, asked: Asked) -> Float[Tensor, "1 t h d"]:
         self._memory.write(asked.layer, self._rows, self._places, key[0], value[0])
@@ -87,9 +87,9 @@ class NodeAttention:
     def __init__(self, memory: KeyMemory, fed: Fed, device: torch.device) -> None:
         self._memory = memory
         self._row, self._column, self._place, self.last = (
-            torch.from_numpy(x).to(device) for x in (fed.row, fed.column, fed.place, fed.last)
+            sent(x, device) for x in (fed.row, fed.column, fed.place, fed.last)
         )
-        self._sees: Bool[Tensor, "b q s"] = torch.from_numpy(fed.sees).to(device)
+        self._sees: Bool[Tensor, "b q s"] = sent(fed.sees, device)
         # A padded query stands at 0, so that it sees the prompt's first token at least: softmax of nothing is NaN.
         position = np.zeros(fed.sees.shape[:2], np.int64)
         position[fed.row, fed.column] = fed.position
@@ -113,7 +113,7 @@ class NodeAttention:
 
     def _mask(self, window: int | None) -> Bool[Tensor, "b q s"]:
         if window is not None and window not in self._masks:
-            self._masks[window] = self._sees & torch.from_numpy(self._distance < window).to(self._sees.device)
+            self._masks[window] = self._sees & sent(self._distance < window, self._sees.device)
         return self._masks[window]
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polo import PAD, FloatArray, InputError, IntArray, Ragged, Rows, Top
+from polo import PAD, Drawn, FloatArray, InputError, IntArray, Ragged, RowRandom, Rows, Top
 from polo_causal_lm.text import Texts
+from polo_causal_lm.topk.draws import Draws
 from polo_causal_lm.topk.find import Machine, find
 from polo_causal_lm.topk.search import Search, Wish
 from polo_causal_lm.topk.titles import TitleTree
@@ -81,6 +82,21 @@ class BestTitles:
             best = items[np.argsort(-scores[items], kind="stable")][: wish.k]
             _fill(top, i, best, scores[best])
         return top
+
+    def drawn(self, machine: Machine, rows: Rows, k: int, rng: RowRandom, without: Ragged | None) -> Drawn:
+        """k titles of each of B rows, drawn by what the model would write of the catalogue; see ``topk.draws``.
+
+        Raises:
+            InputError: see :meth:`CausalLM.draw_items`.
+        """
+        self._check(Wish(k), rows, without)
+        words = [rng.child("titles", int(row)) for row in rows.id]
+        draws = [Draws(self.tree, k, left_out(without, i), own) for i, own in enumerate(words)]
+        find(machine, self._token_bytes, self.tree, self._texts.prompts(rows), draws)
+        items, logq = np.full((len(rows), k), PAD, np.int64), np.zeros((len(rows), k))
+        for i, one in enumerate(draws):
+            items[i, : len(one.items)], logq[i, : len(one.items)] = one.items, one.logq
+        return Drawn(items, logq, np.array([one.allowed for one in draws], np.int64))
 
     def _check(self, wish: Wish, rows: Rows, without: Ragged | None) -> None:
         if self._texts.template.show_candidates:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from polo import IntArray
+from polo import FloatArray, IntArray, sent
 from polo_causal_lm.engines.base import Layout, Scored
 from polo_causal_lm.topk.attention import Fed, NodeAttention, PromptAttention
 from polo_causal_lm.topk.memory import KeyMemory, Slots
-from polo_causal_lm.topk.search import Search
 from polo_causal_lm.topk.titles import TitleTree
 
 #: slots that a row has before it asks for more
@@ -43,18 +43,29 @@ class Machine:
     memory: int
 
 
+@runtime_checkable
+class Asks(Protocol):
+    """What looks for something in a tree: the best titles, or drawn ones."""
+
+    def wanted(self) -> list[int]:
+        """The nodes that it must know of next; none: it is over."""
+
+    def tell(self, node: int, logps: FloatArray) -> None:
+        """Log-probabilities of the children of a node that it asked for."""
+
+
 @dataclass
 class _Row:
     """A row that is being searched."""
 
     prompt: IntArray
-    search: Search
+    search: Asks
     slots: Slots = field(default_factory=Slots)
     waiting: list[int] = field(default_factory=list)
 
 
 def find(
-    machine: Machine, token_bytes: int, tree: TitleTree, prompts: Sequence[IntArray], searches: Sequence[Search]
+    machine: Machine, token_bytes: int, tree: TitleTree, prompts: Sequence[IntArray], searches: Sequence[Asks]
 ) -> None:
     """Brings all searches to their end.
 
@@ -197,7 +208,7 @@ class _Group:
         counts = np.array([one.stop - one.start for one in edges])
         token = np.concatenate([tree.token[one] for one in edges]).astype(np.int64)
         state = np.repeat(np.arange(len(edges)), counts)
-        flat, where, states, tokens = (torch.from_numpy(x).to(device) for x in (ids, positions, state, token))
+        flat, where, states, tokens = (sent(x, device) for x in (ids, positions, state, token))
         slots = torch.arange(len(token), device=device)[None, :, None]
         scored = Scored(attention.last, states, tokens, slots, torch.ones_like(tokens, dtype=torch.bool))
         # Any 4-D mask is handed through as it is; the attention function does not read it.

@@ -93,6 +93,14 @@ class DnsOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PolicyDrawOptions:
+    """Draws from the policy's own distribution."""
+
+    #: negatives for each row; fewer where there are fewer items that it may get
+    k: Annotated[int, Ge(1)] = 5
+
+
+@dataclass(frozen=True, kw_only=True)
 class TopOptions:
     """The policy's best items of the whole catalogue."""
 

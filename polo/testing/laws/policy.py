@@ -10,7 +10,8 @@ from torch import Tensor
 
 from polo.candidates import attach
 from polo.data import PAD, Rows
-from polo.protocols import Embeds, ExtraLoss, Fits, Policy, ScoresMany, TopItems
+from polo.protocols import DrawsItems, Embeds, ExtraLoss, Fits, Policy, ScoresMany, TopItems
+from polo.randomness import RowRandom
 from polo.testing.subject import Subject
 
 _ROWS = 8
@@ -174,6 +175,10 @@ def shortcuts_score_alike(subject: Subject) -> None:
         assert not (top.items[top.proven] == PAD).any(), "a proven place has an item"
         best = scores.double().topk(3, dim=1).values.numpy()
         assert np.allclose(top.scores, best, rtol=_NEAR, atol=_NEAR), "top_items are the best by score"
+    if isinstance(policy, DrawsItems):
+        drawn = policy.draw_items(rows, n, RowRandom("drawn"))
+        assert (np.sort(drawn.items, axis=1) == np.arange(n)).all(), "as many draws as there are items draw each once"
+        assert np.allclose(np.exp(drawn.logq).sum(axis=1), 1.0, rtol=_NEAR), "their probabilities sum to 1"
 
 
 def _shown(subject: Subject) -> Shown:

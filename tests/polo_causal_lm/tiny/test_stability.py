@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polo import Sequences
 from polo_causal_lm.options import TinyLMOptions
 from polo_causal_lm.tiny.train import make_model, train
-from polo_causal_lm.tiny.windows import Words
+from polo_causal_lm.tiny.windows import Titles, Words
 
 ITEMS, USERS, LENGTH = 60, 60, 20
 #: the learning rate, dropout and average of the defaults; smaller batches, as there are few titles
@@ -46,7 +46,7 @@ def last_loss(options: TinyLMOptions, noise: int) -> float:
                 for p in model.parameters():
                     p.add_(1e-7 * torch.randn(p.shape, generator=rng))
         train(
-            model, words, world(), options, seed=0, device="cpu", pad=0,
+            model, Titles(words, world(), options.window, options.skip), options, seed=0, device="cpu", pad=0,
             track=lambda it, total=None, label="": it, after_epoch=lambda epoch, loss: losses.append(loss),
         )  # fmt: skip
     return losses[-1]
