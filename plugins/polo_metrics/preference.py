@@ -36,7 +36,8 @@ class LengthControlled:
 
     A system that knows nothing but length is right on one kind and wrong on the other, so it gets 1/2 whatever the
     share of longer chosen answers; so does chance. Pairs are (chosen, rejected); ties of scores count one half. Length
-    is in characters, and pairs of equal length are left out. Where all pairs are of one kind their accuracy stands.
+    is in characters, and pairs of equal length are left out. Where all pairs are of one kind their accuracy stands,
+    and where no pair has unlike lengths there is nothing to control: it is ``preference_accuracy``.
 
     A row's value is its part in the mean: with N rows, L and S pairs of each kind and a_j in {0, 1/2, 1} it is
     ``N/2 (sum of a_j over its longer pairs / L + sum of a_j over its shorter pairs / S)``, so that the mean over rows
@@ -63,4 +64,5 @@ class LengthControlled:
             if kind.any():
                 value += np.where(kind, right, 0.0).sum(axis=1) / kind.sum()
                 kinds += 1
-        return {"length_controlled_accuracy": value * len(lists) / max(kinds, 1)}
+        found = value * len(lists) / kinds if kinds else ranked.accuracy()
+        return {"length_controlled_accuracy": found}

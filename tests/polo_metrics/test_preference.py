@@ -59,3 +59,11 @@ def test_law_length_alone_gets_one_half(
     assert value.mean() == pytest.approx(0.5)
     longer = [(n > m) + 0.5 * (n == m) for n, m in pairs]
     assert ranked.accuracy().tolist() == longer
+
+
+def test_where_all_answers_are_of_one_length_there_is_nothing_to_control(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{i}", "chosen": "ab", "rejected": "cd"} for i in range(2)]
+    splits = splits_of(tmp_path, rows, held_out=0.0)
+    ranked = Ranked.of(splits.train, np.array([[2.0, 1.0], [1.0, 2.0]]))
+    value = LengthControlled(None, context(splits=splits)).per_row(ranked)["length_controlled_accuracy"]
+    assert value.tolist() == ranked.accuracy().tolist() == [1.0, 0.0]
