@@ -17,6 +17,7 @@ class ReferenceMargin(SamplerWrapper):
     composition differs.
 
     Example (2 tokens each; margins 1 and 3 per token):
+        >>> import torch
         >>> scores = Scores.of(
         ...     torch.zeros(1, 3), ref=torch.tensor([[-2.0, -4.0, -8.0]]), tokens=torch.full((1, 3), 2)
         ... )

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from polo.called import called
 from polo.console import Console
 from polo.errors import InputError
 from polo.evaluate.significance import interval
@@ -23,6 +24,7 @@ from polo.protocols import Policy
 from polo.recipe.model import Resolved
 from polo.run.compose import Composer
 from polo.run.imports import Code
+from polo.run.watching import Watch
 from polo.store.cost import Ledger
 from polo.store.files import write_bytes, write_json
 from polo.store.provenance import base_of, versions
@@ -30,13 +32,15 @@ from polo.store.runfolder import RunFolder, read_facts
 from polo.train.interrupt import Interrupt
 from polo.train.monitor import Monitor
 from polo.train.step_metrics import step_metrics
+from polo.words import listing
 
 #: keys of a stage that change when it saves or measures, not what it learns
 _NOT_LEARNING = ("checkpoint", "tokens_per_pass")
 #: what says, shows, finds and files but decides no weight: an edit of these trains nothing again. (The recipe's model
 #: is among them because its values are in the fingerprint as they stand.)
 _WATCHING = (Console, Composer, Interrupt, Monitor, Plugins, Resolved, RunFolder, InputError, polo_policies,
-             step_metrics, interval, write_bytes, versions, Ledger)  # fmt: skip
+             step_metrics, interval, write_bytes, versions, Ledger, Watch,
+             called, listing)  # fmt: skip
 #: kept in the run folder: stage -> its print
 KEPT = "fingerprints.json"
 

@@ -35,6 +35,9 @@ APART = {
     ("encoder", "file"): "needs a file: test_encoders.py",
     ("encoder", "text_encoder"): "needs a model: tests/polo_tfllmer",
     ("data", "sequences"): "needs files: tests/polo_datasets/test_sequences.py",
+    ("tracker", "mlflow"): "needs its library: session trackers",
+    ("tracker", "tensorboard"): "needs its library: session trackers",
+    ("tracker", "wandb"): "needs its library: session trackers",
     ("scorer", "vllm"): "needs vLLM: session vllm",
 }
 #: real data

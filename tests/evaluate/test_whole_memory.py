@@ -35,7 +35,9 @@ print(look(2_500) - few)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of a process")
 def test_law_blocks_leave_room_for_the_next() -> None:
-    """Left in the middle of what scores gave back, what is kept of a block would cost about 10 MB each."""
+    """Left in the middle of what scores gave back, what is kept of a block would cost about 10 MB each, 220 MB.
+
+    Without that the allocator's own play is 20 to 120 MB."""
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert float(ended.stdout) < 60
+    assert float(ended.stdout) < 150

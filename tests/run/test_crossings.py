@@ -24,7 +24,7 @@ from polo.errors import RecipeError
 from polo.model.reference import Reference, ScoreCache
 from polo.model.weights import snapshot
 from polo.plugin.load import Plugins, load_plugins
-from polo.protocols import Embeds, Refresh, TopItems, gives_of, needs_of
+from polo.protocols import DrawsItems, Embeds, Refresh, TopItems, gives_of, needs_of
 from polo.recipe import load
 from polo.recipe.fields import fields_of, ref_kind
 from polo.recipe.model import Stage
@@ -114,6 +114,7 @@ def excluded(world: World, objective: Objective) -> bool:
         or ("catalogue" in needs and not isinstance(world.policy, Embeds))
         or ("given_lists" in needs and world.splits.train.candidates is None)
         or ("top_items" in needs and not isinstance(world.policy, TopItems))
+        or ("draw_items" in needs and not isinstance(world.policy, DrawsItems))
     )
 
 

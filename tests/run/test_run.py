@@ -147,10 +147,10 @@ def test_eval_under_another_protocol_keeps_the_first_results(finished: Path) -> 
     ("words", "message"),
     [
         (["stages.prefer.sampler=null"], "needs negatives"),
-        (["stages.prefer.sampler=null"], "one of: catalogue, given, in_batch, popularity, top, uniform"),
+        (["stages.prefer.sampler=null"], "one of: catalogue, given, in_batch, policy, popularity, top, uniform"),
         (["reference=none"], "needs a reference"),
         (["stages.prefer.loss=sdpo_sampled"], "sampler 'boundary' does not say"),
-        (["stages.prefer.loss=sdpo_sampled"], "draw with one of: in_batch, popularity"),
+        (["stages.prefer.loss=sdpo_sampled"], "draw with one of: in_batch, policy, popularity"),
         (["candidates.n=200"], "fewer candidates than asked"),
         (["policy.lora.targets=[no_such_layer]"], "no_such_layer"),
         (["policy.base=./nowhere"], "nowhere"),

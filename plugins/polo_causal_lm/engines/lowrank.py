@@ -84,7 +84,7 @@ def _only_adapter(layer: LoraLinear, x: Tensor) -> str | None:
 
     In one type; or with x and frozen weight in half precision and adapters in float32, under autocast too.
     """
-    if layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1:
+    if not isinstance(x, Tensor) or layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1:
         return None
     name: str = layer.active_adapters[0]
     if name not in layer.lora_A or name in layer.lora_variant:
