@@ -121,9 +121,8 @@ def _training(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Figures of stage ``prefer``; ``None`` where the stage came out of the cache and left no lines."""
     own = [line for line in lines if line["stage"] == "prefer"]
     steps = [line for line in own if "loss" in line]
-    checks = [
-        {key: value for key, value in line.items() if key.startswith("valid/")} for line in own if "loss" not in line
-    ]
+    checks = [{key: value for key, value in line.items() if key.startswith("valid/")} for line in own]
+    checks = [check for check in checks if check]
     last = steps[-max(1, round(LAST * len(steps))) :]
 
     def mean(name: str, among: Sequence[Mapping[str, Any]]) -> float | None:
