@@ -49,16 +49,19 @@ class _Working:
             child.send_signal(number)
 
 
-def side_by_side(commands: Mapping[str, Sequence[str]], jobs: int, say: Callable[[str], None]) -> dict[str, str]:
+def side_by_side(
+    commands: Mapping[str, Sequence[str]], jobs: int, say: Callable[[str], None], *, show: bool = False
+) -> dict[str, str]:
     """Runs programs in the order given, ``jobs`` of them at once.
 
     Args:
         commands: name -> program and arguments.
         jobs: how many at once, which share the cores: each gets as many threads as leave room for the others.
         say: is told in a line of each that ends.
+        show: what they say on stderr is shown at once; else it is when one fails.
 
     Returns:
-        Name -> what it wrote on stdout. What it says on stderr is shown when it fails.
+        Name -> what it wrote on stdout.
 
     Raises:
         Stopped: by Ctrl-C or SIGTERM.
@@ -76,7 +79,9 @@ def side_by_side(commands: Mapping[str, Sequence[str]], jobs: int, say: Callable
                 threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
                 environment = {**os.environ, "OMP_NUM_THREADS": threads}
                 words = list(waiting.pop(name))
-                child = subprocess.Popen(words, stdout=out, stderr=err, env=environment, process_group=0)  # noqa: S603
+                child = subprocess.Popen(  # noqa: S603
+                    words, stdout=out, stderr=None if show else err, env=environment, process_group=0
+                )
                 working.children[name] = child, err
                 said[name] = ""
                 stack.callback(_collect, out, name, said)
@@ -110,7 +115,9 @@ def _failure(name: str, code: int, err: IO[bytes]) -> PoloError:
     err.seek(0)
     text = err.read().decode(errors="replace").strip()
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    error = PoloError(f"{name} {how}; it said:\n{text}", fix="the same command goes on where it stopped")
+    error = PoloError(
+        f"{name} {how}" + (f"; it said:\n{text}" if text else ""), fix="the same command goes on where it stopped"
+    )
     error.exit_code = code if code > 0 else 1
     return error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 RECIPE = """\
@@ -37,3 +38,9 @@ def stopped(number: int, line: str, *words: str) -> int:
 def folders(out: str) -> list[Path]:
     """The folders that stand at the end of what a command wrote on stdout, a line each."""
     return [Path(line) for line in out.splitlines() if line.startswith("/")]
+
+
+def until(there: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    """Waits until something is there; a process that ends before it fails the test."""
+    while not there():
+        assert process.poll() is None, "it ended before"
