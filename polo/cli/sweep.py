@@ -139,6 +139,8 @@ def _side_by_side(
 def _close(asked: Asked, study: Study, seeds: list[int], *, json: bool) -> None:
     """The best one's run, the tables, the page."""
     from polo.report.budget import write_tuning
+    from polo.report.sweep import page
+    from polo.store.files import write_bytes
 
     facts = study.facts()
     best = facts.best
@@ -155,15 +157,18 @@ def _close(asked: Asked, study: Study, seeds: list[int], *, json: bool) -> None:
     folders = of_seeds(again, seeds, 1)
     for folder in folders:
         write_tuning(folder, facts.tuning())
+    place = study.folder / "report.html"
+    write_bytes(place, page(facts, shlex.join(["polo", *sys.argv[1:]])).encode())
 
     from polo.cli.results import print_closing
     from polo.report.runs import open_run
     from polo.report.seeds import closing_of_seeds
 
     if json:
-        print_json({**facts.plain(), "runs": [str(folder) for folder in folders]})
+        print_json({**facts.plain(), "page": str(place), "runs": [str(folder) for folder in folders]})
         return
     print_closing(closing_of_seeds([open_run(folder) for folder in folders]))
+    print_text(f"page: {place}", "dim")
     print_text(f"the best of {facts.name}: {shlex.join(best.overrides)}", "dim")
     for folder in folders:
         print(folder, flush=True)

@@ -46,7 +46,7 @@ def closing_of_seeds(runs: Sequence[Finished]) -> Closing:
         rows.append([one.name, *cells, between])
     protocol, seeds = first.protocol, ", ".join(map(str, model.seeds))
     return Closing(
-        f"{first.name}, seeds {seeds}: {protocol['data']} ({protocol['form']}), {protocol['split']} split: "
+        f"{first.name}, seed{'s' if len(runs) > 1 else ''} {seeds}: {protocol['data']} ({protocol['form']}), {protocol['split']} split: "
         f"{protocol['rows']:,} rows, {in_words(protocol)}",
         ["system", *metrics, f"model minus system, {metrics[0]}"],
         rows,

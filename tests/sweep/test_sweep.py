@@ -43,6 +43,8 @@ def test_trials_read_validation_alone_and_the_best_is_run_as_the_recipe_says(pol
     assert {(run.path / "stages" / "sft" / "cost.json").read_text() for run in trials} == {
         (best[0].path / "stages" / "sft" / "cost.json").read_text()
     }, "trained once, shared by all"
+    page = (place / "report.html").read_text()
+    assert all(f"trial-00{n}" in page for n in range(4))
     systems = told(polo("compare", *folders(out), "--with", "popularity", "--json")[1])["systems"]
     assert systems["toy"]["budget"]["trials"] == 4
     assert systems["toy"]["budget"]["sweeps"] == ["toy-sweep"]
