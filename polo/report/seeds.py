@@ -45,8 +45,9 @@ def closing_of_seeds(runs: Sequence[Finished]) -> Closing:
                        f"{figure(test.high, sign=True)}], p {p if p.startswith('<') else f'= {p}'}")  # fmt: skip
         rows.append([one.name, *cells, between])
     protocol, seeds = first.protocol, ", ".join(map(str, model.seeds))
+    words = "seeds" if len(runs) > 1 else "seed"
     return Closing(
-        f"{first.name}, seed{'s' if len(runs) > 1 else ''} {seeds}: {protocol['data']} ({protocol['form']}), {protocol['split']} split: "
+        f"{first.name}, {words} {seeds}: {protocol['data']} ({protocol['form']}), {protocol['split']} split: "
         f"{protocol['rows']:,} rows, {in_words(protocol)}",
         ["system", *metrics, f"model minus system, {metrics[0]}"],
         rows,
