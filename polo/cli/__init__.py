@@ -19,6 +19,7 @@ from polo.errors import PoloError
 #: name -> import string of a function that typer can call; shown in this order
 COMMANDS: Mapping[str, str] = {
     "run": "polo.cli.run:run",
+    "sweep": "polo.cli.sweep:sweep",
     "eval": "polo.cli.eval:evaluate",
     "audit": "polo.cli.audit:audit",
     "diagnose": "polo.cli.diagnose:diagnose",

@@ -30,7 +30,7 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
 ) -> None:  # fmt: skip
-    """Compare runs against the first one. Seeds of one recipe are pooled (mean over seeds, row by row)."""
+    """Compare runs against the first one. Seeds of one recipe are one system: mean and interval over them."""
     if sum((json, csv, markdown, latex)) > 1:
         raise InputError("one output form at a time", where="--json, --csv, --markdown, --latex")
 
@@ -58,5 +58,7 @@ def compare(
         print_heading(f"{protocol['data']} ({protocol['form']}), {protocol['split']} split: {protocol['rows']:,} rows, "
                       f"{in_words(protocol)}, protocol {protocol['hash']}")  # fmt: skip
         print_table(tables.HEADER, [tables.cells(line) for line in lines])
-        print_text(f"differences are to {found[0].name}; intervals and tests are clustered by user, p-values "
-                   "Holm-corrected within a metric; seeds of one recipe are pooled row by row", "dim")  # fmt: skip
+        print_table(["system", "budget"], [[one.name, one.budget().words()] for one in found])
+        print_text(f"differences are to {found[0].name}; intervals and tests are over users and seeds together (over "
+                   "users alone with one seed), p-values Holm-corrected within a metric; a budget counts all settings "
+                   "that were tried before one was taken, as far as a sweep tells", "dim")  # fmt: skip

@@ -40,6 +40,13 @@ ProcessesOption = Annotated[int, typer.Option(min=1, help="Processes on this mac
 ShardOption = Annotated[
     bool, typer.Option("--shard", help="Spread the weights over the processes too (FSDP2); same results, less memory.")
 ]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(metavar="0..4", help="A run for each of these seeds (also 0,3,7), and the mean over them at the end. "
+                 "Seeds that have ended already are found; the same command goes on after a stop.",
+                 show_default=False),
+]  # fmt: skip
+JobsOption = Annotated[int, typer.Option(min=1, help="How many runs at once, each in a process of its own.")]
 
 
 def run(
@@ -49,6 +56,8 @@ def run(
     resume: ResumeOption = None,
     continue_: ContinueOption = False,
     retrain: RetrainOption = False,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show the plan; train nothing.")
     ] = False,
@@ -60,6 +69,14 @@ def run(
     trust_plugins: TrustOption = False,
 ) -> None:
     """Train and evaluate a recipe. The last line on stdout is the run's folder."""
+    if seeds is not None:
+        from polo.cli.seeds import Asked, run_seeds
+
+        apart = {"--resume": resume, "--continue": continue_, "--retrain": retrain, "--dry-run": dry_run,
+                 "--processes": processes > 1, "--shard": shard}  # fmt: skip
+        run_seeds(Asked(recipe, tuple(overrides or ()), profile, quiet, tuple(plugin or ()), tuple(no_plugin or ()),
+                        trust_plugins), seeds, jobs, [name for name, given in apart.items() if given])  # fmt: skip
+        return
     opened = functools.partial(
         open_recipe,
         recipe,

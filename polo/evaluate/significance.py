@@ -64,17 +64,22 @@ def interval(
         >>> interval([0.5, 0.5], [1, 2])
         (0.5, 0.5, 0.5)
     """
-    sums, counts = _by_user(values, users)
+    sums, counts = by_user(values, users)
     mean = float(sums.sum() / counts.sum())
     if len(sums) < 2:
         return mean, float("nan"), float("nan")
+    low, high = np.percentile(resampled_means(sums, counts, resamples, seed), [2.5, 97.5])
+    return mean, float(low), float(high)
+
+
+def resampled_means(sums: FloatArray, counts: FloatArray, resamples: int, seed: int) -> FloatArray:
+    """``[resamples]`` mean* of :func:`interval`, of users with these sums and numbers of rows."""
     rng = np.random.Generator(np.random.PCG64(seed))
     means = np.empty(resamples)
     for chunk in _chunks(resamples, len(sums)):
         drawn = rng.integers(0, len(sums), size=(chunk.stop - chunk.start, len(sums)))
         means[chunk] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return mean, float(low), float(high)
+    return means
 
 
 def paired(
@@ -104,23 +109,30 @@ def paired(
     """
     difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     mean, low, high = interval(difference, users, permutations, seed)
-    sums, _ = _by_user(difference, users)
+    sums, _ = by_user(difference, users)
+    return Paired(mean, low, high, sign_flip(sums, permutations, seed))
+
+
+def sign_flip(sums: FloatArray, permutations: int, seed: int, noise: FloatArray | None = None) -> float:
+    """The two-sided p-value of :func:`paired` for the summed differences of users.
+
+    Args:
+        noise: ``[permutations]``, added to the sum of each sign pattern: an error that is not of users. No pattern is
+            left out then, and p is never exact.
+    """
     sums = sums[sums != 0]  # a zero stays zero under either sign
-    return Paired(mean, low, high, _sign_flip(sums, permutations, seed))
-
-
-def _sign_flip(sums: FloatArray, permutations: int, seed: int) -> float:
     if not len(sums):
         return 1.0
     reached = abs(sums.sum()) - _ROUNDING * np.abs(sums).sum()
-    if 2 ** min(len(sums), 62) <= permutations:
+    if noise is None and 2 ** min(len(sums), 62) <= permutations:
         patterns = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
         return float(np.mean(np.abs((1 - 2 * patterns) @ sums) >= reached))
     rng = np.random.Generator(np.random.PCG64(seed))
     larger = 0
     for chunk in _chunks(permutations, len(sums)):
         signs = 1 - 2 * rng.integers(0, 2, size=(chunk.stop - chunk.start, len(sums)), dtype=np.int8).astype(np.float64)
-        larger += int((np.abs(signs @ sums) >= reached).sum())
+        flipped = signs @ sums + (0.0 if noise is None else noise[chunk])
+        larger += int((np.abs(flipped) >= reached).sum())
     return (1 + larger) / (1 + permutations)
 
 
@@ -141,7 +153,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _by_user(values: npt.ArrayLike, users: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+def by_user(values: npt.ArrayLike, users: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Sum of values and number of rows of each user, in the order of user numbers."""
     flat, owner = np.asarray(values, dtype=np.float64), np.asarray(users)
     if flat.ndim != 1 or flat.shape != owner.shape or not len(flat):

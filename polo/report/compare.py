@@ -2,9 +2,9 @@
 
 Knows values of rows, users and protocols. Knows no file (``polo.report.runs`` reads) and no terminal.
 
-Seeds of one recipe are one system: its value of a row is the mean over its seeds. So a row stays one observation
-however many seeds there are, and intervals and tests, clustered by user, speak of the mean over the seeds at hand;
-how far the seeds themselves lie apart is told beside it.
+Seeds of one recipe are one system: its figure is the mean over its seeds, and intervals and tests are over users and
+seeds together (``polo.evaluate.seeds``). Where two systems have the same seeds these are compared seed by seed. With
+one seed nothing is known of others, and an interval speaks of users alone.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 
 from polo.data import FloatArray
 from polo.errors import InputError
-from polo.evaluate.significance import holm, interval, paired
+from polo.evaluate.metrics import MODEL
+from polo.evaluate.seeds import interval_over_seeds, paired_over_seeds
+from polo.evaluate.significance import Paired, holm
+from polo.report.budget import Budget, budget_of
 from polo.report.runs import Finished
 
-#: system of a run that is compared
-MODEL = "model"
 #: keys of a recipe that make no other method: a seed, names, places, what only says how it is computed, and what the
 #: protocol says
 _NO_METHOD = ("seed", "name", "out", "trackers", "device", "plugins", "requires", "evaluate", "candidates")
@@ -36,10 +37,18 @@ class Contender:
     runs: tuple[Finished, ...]
     system: str
 
+    @property
+    def seeds(self) -> tuple[Any, ...]:
+        """The seed of each run."""
+        return tuple(run.recipe.get("seed") for run in self.runs)
+
     def values(self, metric: str) -> FloatArray:
-        """``[N]`` mean over the runs."""
-        mean: FloatArray = np.mean([run.values[self.system][metric] for run in self.runs], axis=0)
-        return mean
+        """``[S, N]`` a row for each run."""
+        return np.stack([run.values[self.system][metric] for run in self.runs])
+
+    def budget(self) -> Budget:
+        """What it cost to come by it."""
+        return budget_of(self.runs, self.system, MODEL)
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Line:
 
     Args:
         seeds: how many runs are pooled; ``spread`` is the standard deviation of their means (``None`` with one).
+        low, high: 95 % interval over users and seeds.
         difference, difference_low, difference_high: to the first contender; ``None`` for itself.
         p: of the sign-flip test clustered by user; ``p_holm``: adjusted for all tests of this table and metric.
     """
@@ -106,7 +116,7 @@ def contenders(runs: Sequence[Finished]) -> list[Contender]:
     names = [group[0].name for group in groups.values()]
     found = []
     for group in groups.values():
-        seeds = [run.recipe.get("seed") for run in group]
+        seeds = Contender("", tuple(group), MODEL).seeds
         if len(set(seeds)) < len(seeds):
             raise InputError(
                 f"these are runs of one recipe with one seed ({seeds[0]}): the same run twice, or one repeated",
@@ -119,17 +129,18 @@ def contenders(runs: Sequence[Finished]) -> list[Contender]:
 
 
 def with_baselines(found: Sequence[Contender], names: Sequence[str]) -> list[Contender]:
-    """The contenders, after systems of the first run such as ``markov`` or ``sft``.
+    """The contenders, after systems of the first one's runs such as ``markov`` or ``sft``.
 
     Raises:
-        InputError: the run has no such system.
+        InputError: a run has no such system.
     """
-    run = found[0].runs[0]
+    runs = found[0].runs
     for name in names:
-        if name not in run.values:
-            raise InputError(f"no system {name!r} in this run", where=run.path.name,
-                             fix=f"systems there: {', '.join(run.values)}")  # fmt: skip
-    return [Contender(name, (run,), name) for name in names] + list(found)
+        for run in runs:
+            if name not in run.values:
+                raise InputError(f"no system {name!r} in this run", where=run.path.name,
+                                 fix=f"systems there: {', '.join(run.values)}")  # fmt: skip
+    return [Contender(name, runs, name) for name in names] + list(found)
 
 
 def metrics_of(found: Sequence[Contender]) -> list[str]:
@@ -156,32 +167,48 @@ def compare(found: Sequence[Contender], metrics: Sequence[str]) -> list[Line]:
 
 def _table(found: Sequence[Contender], metric: str) -> list[Line]:
     users = found[0].runs[0].users
-    base = found[0].values(metric)
-    tests = [paired(contender.values(metric), base, users) for contender in found[1:]]
+    tests = [difference(contender, found[0], metric) for contender in found[1:]]
     adjusted = holm([test.p for test in tests]) if tests else []
     lines = []
     for index, contender in enumerate(found):
-        value, low, high = interval(contender.values(metric), users)
-        means = [float(run.values[contender.system][metric].mean()) for run in contender.runs]
-        spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
-        line = Line(contender.name, metric, len(means), value, low, high, spread)
+        values = contender.values(metric)
+        value, low, high = interval_over_seeds(values, users)
+        spread = float(np.std(values.mean(axis=1), ddof=1)) if len(values) > 1 else None
+        line = Line(contender.name, metric, len(values), value, low, high, spread)
         if index:
             test = tests[index - 1]
-            line = Line(contender.name, metric, len(means), value, low, high, spread,
+            line = Line(contender.name, metric, len(values), value, low, high, spread,
                         test.difference, test.low, test.high, test.p, adjusted[index - 1])  # fmt: skip
         lines.append(line)
     return lines
 
 
+def difference(a: Contender, b: Contender, metric: str) -> Paired:
+    """How much better a is than b; the same seeds are compared seed by seed."""
+    matched = len(a.runs) > 1 and sorted(map(str, a.seeds)) == sorted(map(str, b.seeds))
+    if matched:
+        a, b = (Contender(c.name, tuple(sorted(c.runs, key=_seed)), c.system) for c in (a, b))
+    return paired_over_seeds(a.values(metric), b.values(metric), a.runs[0].users, matched=matched)
+
+
+def _seed(run: Finished) -> str:
+    return str(run.recipe.get("seed"))
+
+
 def plain(found: Sequence[Contender], lines: Sequence[Line]) -> Mapping[str, Any]:
-    """As ``polo compare --json`` prints it."""
+    """As ``polo compare --json`` prints it: each system by its name, and the same figures line by line with tests."""
+    systems = {}
+    for one in found:
+        own = [line for line in lines if line.name == one.name]
+        systems[one.name] = {
+            "system": one.system, "runs": [str(run.path) for run in one.runs], "seeds": list(one.seeds),
+            "figures": {line.metric: {"mean": line.value, "low": line.low, "high": line.high, "spread": line.spread}
+                        for line in own},
+            "budget": one.budget().plain(),
+        }  # fmt: skip
     return {
         "protocol": found[0].runs[0].protocol,
         "against": found[0].name,
-        "contenders": [
-            {"name": c.name, "system": c.system, "runs": [str(run.path) for run in c.runs],
-             "seeds": [run.recipe.get("seed") for run in c.runs]}
-            for c in found
-        ],
+        "systems": systems,
         "lines": [line.plain() for line in lines],
-    }  # fmt: skip
+    }

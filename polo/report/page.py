@@ -23,17 +23,20 @@ def page(folders: Sequence[Path]) -> str:
     # Everything that a run says is a stranger's word and escaped; our drawings are the only markup that is passed on.
     templates = Environment(loader=PackageLoader("polo.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
-    refused, comparison = "", None
+    refused, comparison, budgets = "", None, None
     if len(runs) > 1:
         try:
-            comparison = _comparison(runs)
+            comparison, budgets = _comparison(runs)
         except InputError as error:
             refused = error.what
     shown = [sections.of(run) for run in runs]
-    return templates.get_template("page.html").render(title=title, runs=shown, refused=refused, comparison=comparison)
+    return templates.get_template("page.html").render(
+        title=title, runs=shown, refused=refused, comparison=comparison, budgets=budgets
+    )
 
 
-def _comparison(runs: Sequence[Finished]) -> Table:
+def _comparison(runs: Sequence[Finished]) -> tuple[Table, Table]:
+    """Figures, and what each run was given."""
     compare.same_protocol(runs)
     found = compare.contenders(runs)
     rows = []
@@ -45,4 +48,6 @@ def _comparison(runs: Sequence[Finished]) -> Table:
              Cell(p, line.p_holm)]
         )  # fmt: skip
     columns = ["run", "metric", "seeds", "mean", f"difference to {found[0].name}", "p (Holm)"]
-    return Table(columns, rows, "Comparison")
+    spent = [(one.name, one.budget()) for one in found]
+    given = [[Cell(name), Cell(str(b.trials), b.trials), Cell(b.words(), b.cpu_seconds)] for name, b in spent]
+    return Table(columns, rows, "Comparison"), Table(["run", "trials", "budget"], given, "Budgets")

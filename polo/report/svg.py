@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from markupsafe import Markup
@@ -65,9 +66,9 @@ class _Frame:
         return "".join(out)
 
 
-def _svg(title: str, description: str, body: str) -> str:
+def _svg(title: str, description: str, body: str, size: tuple[float, float] = (_WIDTH, _HEIGHT)) -> str:
     return (
-        f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(title)}: {escape(description)}">'
+        f'<svg viewBox="0 0 {size[0]:g} {size[1]:g}" role="img" aria-label="{escape(title)}: {escape(description)}">'
         f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{body}</svg>"
     )
 
@@ -152,6 +153,71 @@ def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]
         )
     said = "; ".join(f"{name} from {min(c):.3g} to {max(c):.3g}" for name, c in series.items())
     return _figure(title, _svg(title, said, body + _axis(x_label)), _legend(list(series), filled=True))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An upright axis of :func:`parallel`.
+
+    Args:
+        name: above it.
+        marks: word and place, from 0 at the foot to 1 at the top.
+    """
+
+    name: str
+    marks: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A line from axis to axis.
+
+    Args:
+        places: on each axis, from 0 to 1; ``None`` where it does not reach.
+        weight: how much it is seen, from 0 to 1.
+        name: said to those who point at it.
+        marked: it stands out; ``dashed``: it does not reach the end.
+    """
+
+    places: Sequence[float | None]
+    weight: float
+    name: str
+    marked: bool = False
+    dashed: bool = False
+
+
+def parallel(title: str, axes: Sequence[Axis], threads: Sequence[Thread]) -> str:
+    """A wide figure of parallel coordinates: an upright axis for each quantity, a line through them for each thing."""
+    if len(axes) < 2 or not threads:
+        return ""
+    width, top, foot = 2 * _WIDTH, 34.0, _HEIGHT + 20
+
+    def x(number: int) -> float:
+        return 70 + number * (width - 170) / (len(axes) - 1)
+
+    def y(share: float) -> float:
+        return foot - share * (foot - top)
+
+    body = ""
+    for thread in sorted(threads, key=lambda one: (one.marked, one.weight)):
+        points = " ".join(f"{x(i):.1f},{y(at):.1f}" for i, at in enumerate(thread.places) if at is not None)
+        look = (
+            'class="line1" style="stroke-width:3.5"'
+            if thread.marked
+            else (f'class="line0" opacity="{0.12 + 0.75 * min(max(thread.weight, 0.0), 1.0):.2f}"')
+        )
+        dashes = ' stroke-dasharray="3 4"' if thread.dashed else ""
+        body += f'<polyline {look} points="{points}"{dashes}><title>{escape(thread.name)}</title></polyline>'
+    for number, axis in enumerate(axes):
+        at = x(number)
+        body += f'<line class="upright" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{foot}"/>'
+        body += f'<text class="axis" x="{at:.1f}" y="{top - 14}" text-anchor="middle">{escape(axis.name)}</text>'
+        for word, share in axis.marks:
+            body += f'<text class="mark" x="{at + 7:.1f}" y="{y(share) + 4:.1f}">{escape(word)}</text>'
+    said = f"{len(threads)} lines over {', '.join(axis.name for axis in axes)}"
+    drawing = _svg(title, said, body, (width, foot + 16))
+    caption = f"<figcaption>{escape(title)}</figcaption>"
+    return Markup(f'<figure class="wide">{caption}{drawing}</figure>')  # noqa: S704 - its words are escaped
 
 
 def _figure(title: str, drawing: str, legend: str) -> Markup:

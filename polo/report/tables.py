@@ -62,7 +62,7 @@ def to_latex(lines: Sequence[Line]) -> str:
     metrics = list(dict.fromkeys(line.metric for line in lines))
     names = list(dict.fromkeys(line.name for line in lines))
     by_place = {(line.name, line.metric): line for line in lines}
-    out = [r"% needs \usepackage{booktabs}; 95 % intervals and tests clustered by user; * p < 0.05, Holm-corrected"]
+    out = [r"% needs \usepackage{booktabs}; 95 % intervals and tests over users and seeds; * p < 0.05, Holm-corrected"]
     out += [r"\begin{tabular}{l" + "c" * len(metrics) + "}", r"\toprule"]
     out += [" & ".join(["system", *(metric.translate(_TEX) for metric in metrics)]) + r" \\", r"\midrule"]
     for name in names:

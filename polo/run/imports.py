@@ -130,7 +130,7 @@ class _Source:
         said = said if self._text else self._bytes
         return hashlib.sha256(said).hexdigest()[:16]
 
-    @property
+    @cached_property
     def imports(self) -> list[tuple[str, list[str]]]:
         """Modules and names that are imported anywhere in the file, but for type checkers only."""
         return [found for node in _running(self._tree) for found in self._of(node)]

@@ -160,6 +160,15 @@ class Run:
         """
         return self._policy(self.prepare(folder))
 
+    def same(self) -> None:
+        """Refuses a run to go on in (or to take as it is) whose stages were made from something else than today's.
+
+        Raises:
+            InputError: says what changed.
+        """
+        policy, ready = self.opened(self._resumed)
+        self._prints(ready, policy)
+
     # -- the run ------------------------------------------------------------------------------------------------
 
     def execute(self) -> tuple[RunFolder, dict[str, Any]]:

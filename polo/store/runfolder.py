@@ -66,19 +66,28 @@ class RunFolder:
         return cls(path.resolve())
 
     @classmethod
-    def latest(cls, out: Path, name: str) -> RunFolder:
-        """The newest run of a recipe that has not ended."""
+    def every(cls, out: Path, name: str) -> list[RunFolder]:
+        """All runs of a recipe's name, the newest first."""
         found = [
             (stamp, int(attempt or 1), path)
             for path in out.glob("*-*")
             for stamp, attempt in _STAMP.findall(path.name.removeprefix(f"{name}-"))
-            if path.name.startswith(f"{name}-")
-            and (path / "resolved.yaml").is_file()
-            and not (path / "results.json").is_file()
+            if path.name.startswith(f"{name}-") and (path / "resolved.yaml").is_file()
         ]
-        if not found:
-            raise InputError(f"no unfinished run of '{name}'", where=str(out), fix="give the folder: --resume RUN")
-        return cls.open(max(found)[-1])
+        return [cls.open(path) for _, _, path in sorted(found, reverse=True)]
+
+    @classmethod
+    def latest(cls, out: Path, name: str) -> RunFolder:
+        """The newest run of a recipe that has not ended."""
+        for run in cls.every(out, name):
+            if not run.ended:
+                return run
+        raise InputError(f"no unfinished run of '{name}'", where=str(out), fix="give the folder: --resume RUN")
+
+    @property
+    def ended(self) -> bool:
+        """Whether there are results."""
+        return (self.path / "results.json").is_file()
 
     def claim(self) -> None:
         """Keeps other processes from going on in this folder until :meth:`release` or the end of this process,

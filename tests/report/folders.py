@@ -30,7 +30,14 @@ def protocol(**changes: Any) -> dict[str, Any]:
 
 
 def write_run(
-    folder: Path, *, strength: float, seed: int = 0, name: str = "toy", method: str = "dpo", changes: Any = None
+    folder: Path,
+    *,
+    strength: float,
+    seed: int = 0,
+    name: str = "toy",
+    method: str = "dpo",
+    changes: Any = None,
+    stages: tuple[str, ...] = ("prefer",),
 ) -> Path:
     """A run whose model gives the target ``strength`` standard deviations more than others."""
     (folder / "eval").mkdir(parents=True)
@@ -53,7 +60,7 @@ def write_run(
         **summarise(listed, values),
     }
     write_json(folder / "results.json", results)
-    recipe = {"name": name, "seed": seed, "stages": {"prefer": {"loss": {"use": method}}}}
+    recipe = {"name": name, "seed": seed, "stages": {stage: {"loss": {"use": method}} for stage in stages}}
     facts = {"recipe": recipe, "profile": None, "overrides": [], "command": ["polo", "run", "toy.yaml"],
              "versions": {"python": "3"}, "plugins": [], "hardware": {}, "git": {},
              "started": "2026-01-01T00:00:00+00:00",

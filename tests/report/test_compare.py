@@ -7,14 +7,18 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from polo.errors import InputError
+from polo.evaluate.seeds import paired_over_seeds
 from polo.evaluate.significance import paired
+from polo.report.budget import Tuning, read_tuning, write_tuning
 from polo.report.compare import compare, contenders, same_protocol, with_baselines
 from polo.report.runs import open_run
+from polo.store.cost import Cost
 from tests.report.folders import write_run
 
 Run = Callable[..., tuple[int, str, str]]
@@ -35,7 +39,7 @@ def test_unlike_protocols_are_refused_by_the_field_that_differs(
     assert named in err
 
 
-def test_seeds_of_one_recipe_are_one_contender_whose_rows_are_means_over_seeds(tmp_path: Path) -> None:
+def test_seeds_of_one_recipe_are_one_contender_measured_over_users_and_seeds(tmp_path: Path) -> None:
     runs = [open_run(write_run(tmp_path / f"s{seed}", strength=2, seed=seed)) for seed in range(3)]
     other = open_run(write_run(tmp_path / "o", strength=0, method="ipo", name="other"))
     found = contenders([other, *runs])
@@ -45,9 +49,64 @@ def test_seeds_of_one_recipe_are_one_contender_whose_rows_are_means_over_seeds(t
     assert line.seeds == 3
     assert line.value == pytest.approx(np.mean(values))
     assert line.spread == pytest.approx(np.std([v.mean() for v in values], ddof=1))
-    alone = paired(np.mean(values, axis=0), other.values["model"]["hit_ratio@1"], other.users)
-    assert (line.difference, line.p) == (alone.difference, alone.p)
-    assert line.p_holm == alone.p  # one test
+    base = other.values["model"]["hit_ratio@1"]
+    both = paired_over_seeds(np.stack(values), base[None], other.users)
+    assert (line.difference, line.difference_low, line.p) == (both.difference, both.low, both.p)
+    alone = paired(np.mean(values, axis=0), base, other.users)
+    assert line.difference == pytest.approx(alone.difference)
+    assert line.difference_low is not None
+    assert line.difference_low < alone.low, "seeds that lie apart widen the interval"
+    assert line.p_holm == line.p  # one test
+
+
+def test_the_same_seeds_are_compared_seed_by_seed_in_whatever_order_they_are_given(tmp_path: Path) -> None:
+    runs = [
+        open_run(write_run(tmp_path / f"{m}{seed}", strength=s, seed=seed, method=m, name=m))
+        for m, s, seeds in (("a", 1, (0, 1, 2)), ("b", 2, (2, 0, 1)))
+        for seed in seeds
+    ]
+    lines = compare(contenders(runs), ["mrr"])
+    of = {(run.name, run.recipe["seed"]): run.values["model"]["mrr"] for run in runs}
+    a, b = (np.stack([of[name, seed] for seed in range(3)]) for name in "ab")
+    matched = paired_over_seeds(b, a, runs[0].users, matched=True)
+    assert (lines[1].difference_low, lines[1].p) == (matched.low, matched.p)
+
+
+def test_a_budget_counts_the_trials_of_a_sweep_and_shared_stages_once(polo: Run, tmp_path: Path) -> None:
+    """The sweep: two trials of 1 + 2 s beside sft, and sft's 10 s. The run it chose has the second trial's stage and
+    1 s of its own: 10 + 2 (1) + 2 (2) + 1 = 17 s for the model, 10 + 2 (1) + 1 = 13 s for sft."""
+
+    def cost(stage: str) -> Cost:
+        part = {"seconds": 1.0}
+        stages = {"sft": {"cpu_seconds": 10.0, "fingerprint": "f", **part},
+                  "prefer": {"cpu_seconds": 2.0, "fingerprint": stage, **part}}  # fmt: skip
+        made = {"start": {"cpu_seconds": 1.0, **part}, "stages": stages,
+                "systems": {"random": {"cpu_seconds": 0.5, **part}}}  # fmt: skip
+        return cast("Cost", made)
+
+    run = write_run(tmp_path / "a", strength=2, stages=("sft", "prefer"))
+    other = write_run(tmp_path / "b", strength=1, method="ipo", name="b")
+    (run / "cost.json").write_text(json.dumps(cost("y")))
+    tuning = Tuning(study="u", name="toy-sweep", metric="mrr", space=["a=1,2"], trials=2, costs=[cost("x"), cost("y")])
+    write_tuning(run, tuning)
+    assert read_tuning(run) == tuning
+    words = ("compare", run, other, "--with", "sft", "--with", "random")
+    systems = json.loads(polo(*words, "--json")[1])["systems"]
+    assert {name: one["budget"] for name, one in systems.items()} == {
+        "sft": {"trials": 2, "cpu_seconds": 13.0, "sweeps": ["toy-sweep"]},
+        "random": {"trials": 1, "cpu_seconds": 0.5, "sweeps": []},
+        "toy": {"trials": 2, "cpu_seconds": 17.0, "sweeps": ["toy-sweep"]},
+        "b": {"trials": 1, "cpu_seconds": None, "sweeps": []},
+    }
+    figures = systems["toy"]["figures"]["mrr"]
+    assert figures["low"] < figures["mean"] < figures["high"]
+    said = polo(*words)[1]
+    assert "2 trials, 17 CPU s" in said
+    assert "1 trial, CPU time unknown" in said
+    (run / "tuning.json").write_text('{"trials": "many"}')
+    code, _, err = polo(*words)
+    assert code == 2
+    assert "tuning.json" in err
 
 
 def test_p_values_are_corrected_within_a_metric(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Many runs of one recipe: its seeds, and sweeps over its settings."""
