@@ -68,6 +68,14 @@ def scaffold(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The pages of docs/ with their reference, as a site in a folder of the session; a warning is an error."""
+    install(session, "docs", extras="[testing]")
+    site = Path(session.create_tmp()) / "site"
+    session.run("mkdocs", "build", "--strict", "--site-dir", str(site), env=THREADS)
+
+
+@nox.session
 def notebook(session: nox.Session) -> None:
     """The notebook of docs/ in a real kernel."""
     install(session, "tests", "notebook", extras="[replication,testing]")
