@@ -32,7 +32,7 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
     install(session, "tests", extras="[quant,replication,testing]")
-    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers")
+    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers", "pages")
     apart = " and ".join(f"not {marker}" for marker in own)
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
         session.run("pytest", "--doctest-modules", "polo", "plugins", env=THREADS)
@@ -69,10 +69,11 @@ def scaffold(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The pages of docs/ with their reference, as a site in a folder of the session; a warning is an error."""
-    install(session, "docs", extras="[testing]")
-    site = Path(session.create_tmp()) / "site"
+    """The pages of docs/ as a site, where a warning is an error; then each page as a reader follows it."""
+    install(session, "tests", "docs", "scaffold", extras="[replication,testing]")
+    site = Path(session.virtualenv.location) / "site"
     session.run("mkdocs", "build", "--strict", "--site-dir", str(site), env=THREADS)
+    session.run("pytest", "tests/docs", "-m", "pages", *session.posargs, env=THREADS)
 
 
 @nox.session
