@@ -7,14 +7,14 @@ here, so that it cannot be left out. Writes no files: :func:`pages` gives path -
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import typer
-
 import polo
+from docs.tools.commands import commands_page
 from docs.tools.docstrings import cell, inline, markdown
-from polo import cli, errors, protocols
+from docs.tools.tables import table, told
+from polo import errors, protocols
 from polo.cli.describe import example_of, option_rows
 from polo.cli.source import source_of
 from polo.plugin import hookspecs
@@ -23,12 +23,21 @@ from polo.plugin.component import KINDS
 from polo.plugin.load import load_plugins
 from polo.recipe.dump import dump
 from polo.recipe.fields import fields_of
-from polo.recipe.model import Recipe
+from polo.recipe.model import Candidates, Evaluate, Recipe, Stage, Validate
 
 #: the distribution whose components are described, whatever else is installed beside it
 DIST = "polo-rec"
 #: what a notebook calls
 DOOR = ("run", "load", "evaluate", "recommend")
+#: mapping of a recipe -> where its keys are declared
+MAPPINGS: Mapping[str, type[Any]] = {
+    "": Recipe,
+    "candidates": Candidates,
+    "stages.NAME": Stage,
+    "stages.NAME.validate": Validate,
+    "evaluate": Evaluate,
+}
+COLUMNS = ["option", "type", "default", "meaning"]
 RECIPE_KEYS = (
     "`polo show RECIPE` prints a recipe with every default filled in and the origin of each value, `polo schema` the "
     "JSON Schema that editors understand. Where a type is a kind of component, its own options stand beside "
@@ -44,33 +53,14 @@ PARTS = (
 )
 
 
-class UndocumentedError(Exception):
-    """Something that users meet has no word of explanation."""
-
-
-def told(what: str, text: str | None) -> str:
-    """``text``, which explains ``what``.
-
-    Raises:
-        UndocumentedError: there is none.
-    """
-    if not (text or "").strip():
-        raise UndocumentedError(f"{what} has no explanation: write one where it is declared")
-    return str(text).strip()
-
-
-def table(columns: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table of cells that are Markdown already."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def options_table(what: str, fields: list[Any]) -> str:
-    """The options of a component, or the keys of a recipe, with those inside mappings."""
+def options_table(what: str, fields: list[Any], *, inner: bool = True) -> str:
+    """The options of a component with those inside mappings, or the keys of a recipe without."""
     rows = []
     for key, kind, default, meaning in option_rows(fields):
+        if not inner and "." in key:
+            continue
         rows.append([f"`{key}`", cell(kind), f"`{default}`".replace("|", "\\|"), cell(told(f"{what}, {key}", meaning))])
-    return table(["option", "type", "default", "meaning"], rows)
+    return table(COLUMNS, rows)
 
 
 def component_page(kind: str, catalogue: Catalogue) -> str:
@@ -79,10 +69,19 @@ def component_page(kind: str, catalogue: Catalogue) -> str:
     entries = [entry for entry in catalogue.entries(kind) if entry.dist == DIST]
     body = [
         f"# Components: {kind}",
-        f"{inline(said)} A recipe names one by `use:`; `polo describe {kind}/NAME` says the same in a terminal.",
+        f"{linked(said, '../protocols.md')} `polo describe {kind}/NAME` says in a terminal what stands here.",
     ]
     body += [component(entry, catalogue) for entry in entries]
     return "\n\n".join(body) + "\n"
+
+
+def linked(text: str, page: str) -> str:
+    """What a hook says, on one line, with a link to the protocol that it names."""
+    before, mark, name = " ".join(text.split()).rstrip(".").partition(":class:`polo.protocols.")
+    protocol = name.rstrip("`")
+    return (
+        inline(before) + (f"What each must offer: [{protocol}]({page}#{protocol})." if mark else "") + "." * (not mark)
+    )
 
 
 def component(entry: Entry, catalogue: Catalogue) -> str:
@@ -104,17 +103,18 @@ def component(entry: Entry, catalogue: Catalogue) -> str:
 
 
 def recipe_page() -> str:
-    """Every key of a recipe."""
-    keys = options_table("recipe", fields_of(Recipe, meanings=True))
+    """Every key of a recipe, a table for each mapping."""
+    body = ["# Recipe keys", RECIPE_KEYS]
+    for place, owner in MAPPINGS.items():
+        fields = fields_of(owner, meanings=True)
+        body.append(f"## {place or 'A recipe'}\n\n{inline(told(f'recipe, {place}', owner.__doc__).splitlines()[0])}")
+        body.append(options_table(f"recipe, {place}", fields, inner=False))
     more = [
         ["`extends`", "text", "`null`", "the recipe below this one, relative to this file"],
         ["`profiles.NAME`", "a mapping", "`{}`", "changes by name; `cpu` is taken where there is no GPU"],
     ]
-    return "\n\n".join([
-        "# Recipe keys",
-        RECIPE_KEYS,
-        keys + "\n" + table(["", "", "", ""], more).split("\n", 2)[2],
-    ]) + "\n"  # fmt: skip
+    body.append(f"## Around it\n\nMerged in before a recipe is checked.\n\n{table(COLUMNS, more)}")
+    return "\n\n".join(body) + "\n"
 
 
 def hooks_page() -> str:
@@ -122,7 +122,7 @@ def hooks_page() -> str:
     kinds = {hook: kind for kind, hook in KINDS.items()}
     body = ["# Hooks", markdown(told("polo.plugin.hookspecs", hookspecs.__doc__))]
     for name, function in hooks().items():
-        what = markdown(told(f"hook {name}", function.__doc__))
+        what = linked(told(f"hook {name}", function.__doc__), "protocols.md")
         if name in kinds:
             what += f"\n\nThe components that polo brings: [{kinds[name]}](components/{kinds[name]}.md)."
         body.append(f"## {name} {{ #{name} }}\n\n{signature(name, function)}\n\n{what}")
@@ -207,53 +207,6 @@ def python_page() -> str:
     found = (errors.PoloError, errors.InputError, errors.RecipeError, errors.Problem)
     body += [f"### {error.__name__}\n\n{markdown(told(error.__name__, error.__doc__))}" for error in found]
     return "\n\n".join(body) + "\n"
-
-
-def commands() -> Iterator[tuple[str, Any]]:
-    """Every command of the command line with its full name, those of groups after their group."""
-    whole = typer.main.get_command(cli.app)
-    for name in cli.COMMANDS:
-        found = whole.get_command(None, name)  # type: ignore[attr-defined,arg-type]
-        yield f"polo {name}", found
-        for inner, command in getattr(found, "commands", {}).items():
-            yield f"polo {name} {inner}", command
-
-
-def commands_page() -> str:
-    """Every command with its arguments and options, and the exit codes."""
-    body = ["# Commands"]
-    for name, command in commands():
-        help_ = told(f"command {name}", command.help)
-        rows = [option(name, each) for each in command.params if each.name != "help"]
-        arguments = [each for each in command.params if each.param_type_name == "argument"]
-        usage = " ".join([name, *(each.metavar or each.name for each in arguments)])
-        parts = [f"## {name}", inline(help_), f"```text\n{usage}{' [OPTIONS]' if rows else ''}\n```"]
-        if rows:
-            parts.append(table(["", "default", "meaning"], rows))
-        body.append("\n\n".join(parts))
-    codes = [
-        ["0", "well"],
-        ["1", "it failed, and the message says why"],
-        ["2", "the input (recipe, path, option, plugin) cannot be used"],
-        ["3", "`polo audit --strict`: a check of the data failed"],
-        [str(cli.INTERRUPTED), "stopped by Ctrl-C"],
-    ]
-    body.append(f"## Exit codes\n\n{table(['code', 'meaning'], codes)}")
-    return "\n\n".join(body) + "\n"
-
-
-def option(command: str, parameter: Any) -> list[str]:
-    """A line of a command's table."""
-    told_ = told(f"{command}, {parameter.name}", getattr(parameter, "help", None))
-    if parameter.param_type_name == "argument":
-        name = f"`{parameter.metavar or parameter.name.upper()}`".replace("|", "\\|")
-    else:
-        flag = parameter.is_flag
-        value = "" if flag else f" {parameter.metavar or parameter.name.upper()}"
-        name = ", ".join(f"`{word}{value}`" for word in parameter.opts)
-    default = parameter.default
-    plain = isinstance(default, str | int | float) and not isinstance(default, bool)
-    return [name, f"`{getattr(default, 'value', default)}`" if plain else "", cell(told_)]
 
 
 def index_page(catalogue: Catalogue) -> str:

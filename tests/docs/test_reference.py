@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.tools import reference
+from docs.tools import commands, reference
 from docs.tools.docstrings import inline, markdown
-from docs.tools.reference import DIST, UndocumentedError
+from docs.tools.reference import DIST
+from docs.tools.tables import UndocumentedError
 from polo import cli
 from polo.plugin.component import KINDS, Component
 from polo.plugin.load import load_plugins
@@ -37,13 +38,22 @@ def test_law_every_component_and_each_of_its_options_is_on_the_page_of_its_kind(
 
 
 def test_law_every_key_of_the_schema_is_on_the_page_of_recipes(pages) -> None:
-    schema = recipe_schema(load_plugins().catalogue)
-    keys = list(schema["properties"])
-    keys.remove("profiles")
-    keys += [f"stages.NAME.{key}" for key in schema["properties"]["stages"]["additionalProperties"]["properties"]]
-    assert len(keys) > 30
-    assert [key for key in keys if f"| `{key}` |" not in pages["recipe.md"]] == []
-    assert "| `profiles.NAME` |" in pages["recipe.md"]
+    schema = recipe_schema(load_plugins().catalogue)["properties"]
+    stage = schema["stages"]["additionalProperties"]["properties"]
+    mappings = {
+        "A recipe": schema,
+        "candidates": schema["candidates"]["properties"],
+        "stages.NAME": stage,
+        "stages.NAME.validate": stage["validate"]["properties"],
+        "evaluate": schema["evaluate"]["properties"],
+    }
+    whole = pages["recipe.md"]
+    for place, keys in mappings.items():
+        section = whole.split(f"\n## {place}\n")[1].split("\n## ")[0]
+        missing = [key for key in keys if f"| `{key}` |" not in section]
+        assert missing == (["extends", "profiles"] if place == "A recipe" else []), place
+    assert "| `extends` |" in whole
+    assert "| `profiles.NAME` |" in whole
 
 
 def test_law_every_command_and_each_of_its_options_is_on_the_page_of_commands(pages, polo) -> None:
@@ -96,14 +106,14 @@ def polo_loss_heads():
 
 
 def test_a_command_and_an_option_of_one_without_a_word_are_refused(monkeypatch) -> None:
-    name, command = next(reference.commands())
-    monkeypatch.setattr(reference, "commands", lambda: iter([(name, command)]))
+    name, command = next(commands.commands())
+    monkeypatch.setattr(commands, "commands", lambda: iter([(name, command)]))
     monkeypatch.setattr(command.params[0], "help", "")
     with pytest.raises(UndocumentedError, match="polo run, recipe"):
-        reference.commands_page()
+        commands.commands_page()
     monkeypatch.setattr(command, "help", None)
     with pytest.raises(UndocumentedError, match="command polo run"):
-        reference.commands_page()
+        commands.commands_page()
 
 
 def test_docstrings_become_markdown() -> None:
