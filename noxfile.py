@@ -125,6 +125,22 @@ def peers(session: nox.Session) -> None:
 
 
 @nox.session
+def release(session: nox.Session) -> None:
+    """What a tag publishes: built into dist/, checked, installed, asked. ``-- v1.2.3`` must be the version's tag."""
+    version = PYPROJECT["project"]["version"]
+    if session.posargs not in ([], [f"v{version}"]):
+        session.error(f"the tag {session.posargs[0]} is not that of version {version}")
+    session.install("-c", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "release"))
+    session.run("python", "-m", "build")
+    built = [str(path) for path in sorted(Path("dist").glob(f"polo_rec-{version}*"))]
+    session.run("twine", "check", "--strict", *built)
+    session.install("-c", "constraints.txt", next(path for path in built if path.endswith(".whl")))
+    with session.chdir(session.virtualenv.location):  # else the checkout would be found first
+        session.run("polo", "describe", "sampler/boundary")
+        session.run("polo", "validate", "quickstart")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style (ruff) and walls between rooms (import-linter)."""
     install(session, "lint")
