@@ -32,13 +32,19 @@ def lacks(block: Block) -> str:
     return block.unrun or ("" if there[block.needs] else f"no {block.needs} here")
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """What a reader's own cache is: a base or a stage that one page has made is not made again for the next."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.language in ("sh", "python") for b in blocks(page))])
-def test_law_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
+def test_law_a_page_does_what_it_says(page: str, tmp_path: Path, cache: Path) -> None:
     python = environment(tmp_path / "venv")
     (python.parent / "polo").write_text(f'#!/bin/sh\nexec {python} -m polo "$@"\n', "utf-8")
     (python.parent / "polo").chmod(0o755)
     env = {name: value for name, value in os.environ.items() if name != "POLO_PLUGINS"}
-    env |= {"PATH": f"{python.parent}{os.pathsep}{env['PATH']}", "POLO_CACHE": str(tmp_path / "cache")}
+    env |= {"PATH": f"{python.parent}{os.pathsep}{env['PATH']}", "POLO_CACHE": str(cache)}
     env |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false", "CUDA_VISIBLE_DEVICES": ""}
     folder = tmp_path / "polo"
     checkout(folder)
