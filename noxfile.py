@@ -32,7 +32,7 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
     install(session, "tests", extras="[quant,replication,sweep,testing]")
-    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers")
+    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers", "pages")
     apart = " and ".join(f"not {marker}" for marker in own)
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
         session.run("pytest", "--doctest-modules", "polo", "plugins", env=THREADS)
@@ -65,6 +65,15 @@ def scaffold(session: nox.Session) -> None:
     """A plugin of every kind as `polo plugin new` makes it: installed beside polo, tested, linted, its recipe run."""
     install(session, "tests", "scaffold", extras="[replication,testing]")
     session.run("pytest", "tests/plugin", "-m", "scaffold", *session.posargs, env=THREADS)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages of docs/ as a site, where a warning is an error; then each page as a reader follows it."""
+    install(session, "tests", "docs", "scaffold", extras="[replication,testing]")
+    site = Path(session.virtualenv.location) / "site"
+    session.run("mkdocs", "build", "--strict", "--site-dir", str(site), env=THREADS)
+    session.run("pytest", "tests/docs", "-m", "pages", *session.posargs, env=THREADS)
 
 
 @nox.session
@@ -113,6 +122,22 @@ def peers(session: nox.Session) -> None:
         session.run(str(place / name / "bin" / "python"), "-m", "pip", "install", "-q", *words, external=True)
     what = session.posargs or ["--only", "sasrec_rectools", "sasrec_recbole", "bpr_recbole", "bpr_implicit"]
     session.run("python", "benchmarks/collaborative.py", "--peers", str(place), *what, env=THREADS)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """What a tag publishes: built into dist/, checked, installed, asked. ``-- v1.2.3`` must be the version's tag."""
+    version = PYPROJECT["project"]["version"]
+    if session.posargs not in ([], [f"v{version}"]):
+        session.error(f"the tag {session.posargs[0]} is not that of version {version}")
+    session.install("-c", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "release"))
+    session.run("python", "-m", "build")
+    built = [str(path) for path in sorted(Path("dist").glob(f"polo_rec-{version}*"))]
+    session.run("twine", "check", "--strict", *built)
+    session.install("-c", "constraints.txt", next(path for path in built if path.endswith(".whl")))
+    with session.chdir(session.virtualenv.location):  # else the checkout would be found first
+        session.run("polo", "describe", "sampler/boundary")
+        session.run("polo", "validate", "quickstart")
 
 
 @nox.session

@@ -58,12 +58,12 @@ def describe(
             print_text(f"{name:<6} {fact}")
     print_text("")
     if fields:
-        print_table(["option", "type", "default", "meaning"], _rows(fields))
+        print_table(["option", "type", "default", "meaning"], option_rows(fields))
     else:
         print_text("no options")
     print_text("")
     required = {item.key for item in fields if item.required}
-    example = _example(entry, fields, catalogue)
+    example = example_of(entry, fields, catalogue)
     print_commented(dump(example, note=lambda place: "required" if place and place[-1] in required else ""))
 
 
@@ -84,7 +84,7 @@ def _find(what: str, catalogue: Catalogue) -> Entry:
     raise InputError(f"no component is called {what!r}", fix=did_you_mean(what, names, label="see polo ls; there are"))
 
 
-def _rows(fields: list[Field], place: str = "", owners: tuple[type[Any], ...] = ()) -> list[list[str]]:
+def option_rows(fields: list[Field], place: str = "", owners: tuple[type[Any], ...] = ()) -> list[list[str]]:
     """A line for each option; what a mapping holds follows it, under its path (``of[].weight``)."""
     rows = []
     for item in fields:
@@ -92,7 +92,7 @@ def _rows(fields: list[Field], place: str = "", owners: tuple[type[Any], ...] = 
         rows.append([key, _type(item), _default(item), item.meaning])
         found = inside(item.hint)
         if found and found[1] not in owners:  # else it holds others of its own kind
-            rows += _rows(fields_of(found[1], meanings=True), f"{key}{found[0]}.", (*owners, found[1]))
+            rows += option_rows(fields_of(found[1], meanings=True), f"{key}{found[0]}.", (*owners, found[1]))
     return rows
 
 
@@ -104,7 +104,8 @@ def _default(item: Field) -> str:
     return "required" if item.required else flow(to_plain(item.default))
 
 
-def _example(entry: Entry, fields: list[Field], catalogue: Catalogue) -> dict[str, Any]:
+def example_of(entry: Entry, fields: list[Field], catalogue: Catalogue) -> dict[str, Any]:
+    """A recipe's lines with this component: its options at their defaults, and samples of those that are required."""
     body: dict[str, Any] = {"use": entry.name}
     for item in fields:
         body[item.key] = _sample(item, entry, catalogue) if item.required else to_plain(item.default)

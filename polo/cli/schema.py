@@ -14,7 +14,9 @@ from polo.errors import InputError
 
 
 def schema(
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", show_default=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead.", show_default=False)
+    ] = None,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
 ) -> None:

@@ -45,6 +45,7 @@ class Candidates:
 class Epochs:
     """A length of training in passes over a stage's rows."""
 
+    #: passes, or a share of one
     epochs: Annotated[float, Gt(0)]
 
 
@@ -73,13 +74,19 @@ class Validate:
 class Stage:
     """One training stage. Exactly one of ``epochs`` and ``steps`` says how long it is."""
 
+    #: what turns the scores of a row into its loss
     loss: Ref["loss"]
     #: whose weights the stage begins with: an earlier stage's, or ``base``; those of the stage before it if not given
     start: str | None = None
+    #: which negatives are scored and enter the loss; a loss that looks at the chosen item alone needs none
     sampler: Ref["sampler"] | None = None
+    #: how strongly each negative counts; for the losses that have a beta
     beta: Ref["beta"] | None = None
+    #: length in passes over the stage's rows
     epochs: Annotated[float, Gt(0)] | None = None
+    #: length in optimiser steps, instead of ``epochs``
     steps: Annotated[int, Ge(1)] | None = None
+    #: what moves the weights along their gradient
     optimiser: Ref["optimiser"] = field(default_factory=lambda: Choice("optimiser", "adamw"))
     #: a mean of the weights of its steps takes their place wherever the stage is measured and in what it hands on, such
     #: as ``{use: ema, decay: 0.999}`` or ``{use: last, epochs: 2}``; no averaging if not given
@@ -90,7 +97,9 @@ class Stage:
     batch: Annotated[int, Ge(1)] = 128
     #: share of the steps over which the learning rate rises from 0
     warmup: Annotated[float, Ge(0), Le(1)] = 0.05
+    #: the learning rate after the warm-up: down to 0 along a cosine, or constant
     schedule: Literal["cosine", "constant"] = "cosine"
+    #: the optimiser's weight decay
     weight_decay: Annotated[float, Ge(0)] = 0.0
     #: largest gradient norm; larger gradients are scaled down (none if null)
     clip: Annotated[float, Gt(0)] | None = 1.0
@@ -101,6 +110,7 @@ class Stage:
     rows: Annotated[int, Ge(1)] | None = None
     #: memory, not mathematics: flat tokens of one forward pass
     tokens_per_pass: Annotated[int, Ge(1)] = 8192
+    #: how the stage is measured while it trains
     validate: Validate = field(default_factory=Validate)
     #: which weights the stage hands on: the last, or those that were best on validation (by ``validate.metric``), its
     #: start among them
@@ -113,10 +123,13 @@ class Stage:
 class Evaluate:
     """What is measured at the end, on which rows."""
 
+    #: the engine that scores candidates
     scorer: Ref["scorer"] = field(default_factory=lambda: Choice("scorer", "policy"))
+    #: the metrics
     evaluators: tuple[Ref["evaluator"], ...]
     #: ``all``, or a list of baselines; an empty list is recorded in the results
     baselines: Literal["all"] | tuple[Ref["baseline"], ...] = "all"
+    #: whose rows are ranked
     split: Literal["valid", "test"] = "test"
     #: also measure the policy as it is before the first stage, as system ``base``
     start: bool = False
@@ -130,21 +143,29 @@ class Recipe:
 
     #: version of the recipe language
     polo: Literal[1]
+    #: of the run, whose folder is ``NAME-STAMP``
     name: str
+    #: of draws, new weights and the order of rows; candidates and data have seeds of their own
     seed: Annotated[int, Ge(0)] = 0
     #: distributions that must be installed, such as ``polo-plugin-x>=0.2``
     requires: tuple[str, ...] = ()
     #: plugin files to load, relative to the recipe
     plugins: tuple[str, ...] = ()
+    #: where rows come from
     data: Ref["data"]
+    #: the list that is ranked for each row
     candidates: Candidates = field(default_factory=Candidates)
+    #: the model that is trained
     policy: Ref["policy"]
     #: what log-ratios are taken against: a stage's end, ``base`` (the start), ``none``, or a folder with weights
     reference: str = "base"
     #: a folder with weights to start from (a run's ``final/``)
     init_from: str | None = None
+    #: name -> a training stage, in this order
     stages: Annotated[Mapping[str, Stage], Len(1)]
+    #: what is measured at the end
     evaluate: Evaluate
+    #: who receives every line of metrics
     trackers: tuple[Ref["tracker"], ...] = ()
     #: ``auto`` takes a GPU if there is one
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -270,7 +270,7 @@ def test_describe_shows_required_options_and_finds_bare_and_plural_names(polo):
 def test_describe_shows_what_a_mapping_inside_an_option_holds(polo):
     _, out, _ = polo("describe", "loss/sum")
     rows = [" ".join(line.split()) for line in out.splitlines()]
-    assert "of[].loss a loss required" in rows
+    assert "of[].loss a loss required the head of this term" in rows
     assert "of[].weight a number > 0 1.0 factor of this term" in rows
     assert not any(row.startswith("of[].loss.") for row in rows), "a component's options are its own"
     (term,) = parse(out[out.index("\nloss:") :], "out").plain()["loss"]["of"]

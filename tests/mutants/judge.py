@@ -108,7 +108,7 @@ def _run(tests: Sequence[str], place: Path) -> int:
     import polo
 
     assert Path(polo.__file__).is_relative_to(place), "the copy is not what would be tested"
-    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers")
+    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers", "pages")
     apart = " and ".join(f"not {marker}" for marker in own)
     warm = "ignore::pytest.PytestAssertRewriteWarning"
     plain = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0"]

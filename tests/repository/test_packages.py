@@ -56,6 +56,22 @@ def test_the_forms_and_workflows_are_yaml_and_run_sessions_that_exist(path: Path
     read = yaml.safe_load(path.read_text("utf-8"))
     sessions = re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
     for job in read.get("jobs", {}).values():
-        assert set(job["strategy"]["matrix"]["session"]) <= set(sessions)
+        named = job.get("strategy", {}).get("matrix", {}).get("session", [])
+        assert set(named) <= set(sessions)
+        assert named or "nox" not in str(job), "a job names its session in its matrix"
     if "jobs" not in read:
         assert {"name", "description", "body"} <= set(read)
+
+
+def test_a_release_is_checked_before_it_is_published_and_needs_no_secret() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    assert jobs["build"]["strategy"]["matrix"]["session"] == ["release"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert "secrets" not in text
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "CITATION.cff", "SECURITY.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md"])
+def test_what_a_project_tells_its_visitors_is_there(name: str) -> None:
+    assert len((ROOT / name).read_text("utf-8")) > 300

@@ -12,6 +12,7 @@ from tests.repository.sources import ROOT, imports, modules
 ACROSS = {
     "benchmarks": "the scripts of benchmarks/",
     "examples": "the plugins of examples/",
+    "docs": "the pages of docs/ and the README, and what they tell people to run",
     "contracts": "what every component of a kind keeps, whichever plugin it comes from",
     "mutants": "whether the other tests notice a change of the sources",
     "oracles": "other libraries as judges",

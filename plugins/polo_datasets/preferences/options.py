@@ -22,8 +22,9 @@ class PreferencesOptions:
 
     #: training rows: a path, looked for as it is and then under $POLO_DATA
     train: Annotated[str, MinLen(1)]
-    #: validation and test rows; if not given, prompts are drawn from the training file
+    #: validation rows; if not given, prompts are drawn from the training file
     valid: str | None = None
+    #: test rows, likewise
     test: str | None = None
     #: share of the prompts that each split without a file is drawn
     held_out: Annotated[float, Ge(0), Lt(0.5)] = 0.1

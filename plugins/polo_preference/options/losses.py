@@ -139,6 +139,7 @@ class MppoOptions:
 class Term:
     """One term of a sum."""
 
+    #: the head of this term
     loss: Ref["loss"]
     #: factor of this term
     weight: Annotated[float, Gt(0)] = 1.0
