@@ -34,10 +34,12 @@ class Trained(Protocol):
     Attributes:
         model: with everything that it needs to be trained.
         words: what is trained, in words.
+        beside: whether it stands beside a base that stays as it is, so that :meth:`save` writes no whole model.
     """
 
     model: nn.Module
     words: str
+    beside: bool
 
     def save(self, folder: Path, tokenizer: PreTrainedTokenizerBase, base: str, base_hash: str) -> None:
         """What is trained into ``folder``, which exists.
@@ -69,6 +71,8 @@ class Adapters:
         again: makes the base anew.
         quantised: whether ``lm`` is.
     """
+
+    beside = True
 
     def __init__(self, lm: Any, options: LoraOptions, again: Again, *, quantised: bool) -> None:
         self._peft = add_lora(lm, options)
@@ -113,6 +117,8 @@ class Whole:
     Args:
         lm: the base; all its weights are trained from now on.
     """
+
+    beside = False
 
     def __init__(self, lm: Any) -> None:
         self.words = "all weights trained"
