@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -19,6 +18,7 @@ from polo_causal_lm.adapters import CONFIG, check_base, load_adapter, save_adapt
 from polo_causal_lm.engines.base import causal_lm
 from polo_causal_lm.engines.shorter import own_forwards
 from polo_causal_lm.loading import add_lora
+from polo_causal_lm.lora import get_peft_model_state_dict, set_peft_model_state_dict
 from polo_causal_lm.options import CausalLMOptions, LoraOptions
 from polo_causal_lm.quantised import dequantised
 from polo_causal_lm.quiet import quiet
