@@ -31,7 +31,7 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
-    install(session, "tests", extras="[quant,replication,testing]")
+    install(session, "tests", extras="[quant,replication,serve,testing]")
     own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers")
     apart = " and ".join(f"not {marker}" for marker in own)
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
@@ -42,7 +42,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """The tests that take more than half a minute each."""
-    install(session, "tests", extras="[quant,replication,testing]")
+    install(session, "tests", extras="[quant,replication,serve,testing]")
     session.run("pytest", "tests", "-m", "slow", *session.posargs, env=THREADS)
 
 
