@@ -166,6 +166,25 @@ def test_a_signal_ends_it_when_what_is_under_way_is_answered(number: signal.Sign
         assert "Traceback" not in process.stderr.read()
 
 
+def test_answers_do_not_wait_for_acknowledgements(trained: Recommender) -> None:
+    """asyncio sets TCP_NODELAY on a connection only where its socket names the protocol, as the listening one does."""
+    seen: list[int] = []
+
+    def change(app: Any) -> Any:
+        async def looking(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                transport = send.__self__.transport
+                seen.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            await app(scope, receive, send)
+
+        return looking
+
+    with service(trained, change=change) as ask:
+        assert ask("GET", "/health")[0] == 200
+    assert len(seen) == 1
+    assert seen[0] != 0
+
+
 def test_a_port_that_is_taken_and_a_library_that_is_missing_are_told(
     served: Path, polo: Callable[..., tuple[int, str, str]], monkeypatch
 ) -> None:
