@@ -127,7 +127,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict, on the engine and on polo's own plugins."""
-    install(session, "types", extras="[testing]")
+    install(session, "types", extras="[serve,testing]")
     session.run("mypy")
 
 
