@@ -49,7 +49,7 @@ def slow(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """10,000 recipes and overrides that nobody meant: each loads, or is refused with a place."""
-    install(session, "tests", extras="[replication,testing]")
+    install(session, "tests", extras="[replication,serve,testing]")
     session.run("pytest", "tests", "-m", "fuzz", *session.posargs, env=THREADS)
 
 
