@@ -31,7 +31,7 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
-    install(session, "tests", extras="[quant,replication,sweep,testing]")
+    install(session, "tests", extras="[quant,replication,serve,sweep,testing]")
     own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers", "pages")
     apart = " and ".join(f"not {marker}" for marker in own)
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
@@ -42,14 +42,14 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """The tests that take more than half a minute each."""
-    install(session, "tests", extras="[quant,replication,sweep,testing]")
+    install(session, "tests", extras="[quant,replication,serve,sweep,testing]")
     session.run("pytest", "tests", "-m", "slow", *session.posargs, env=THREADS)
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """10,000 recipes and overrides that nobody meant: each loads, or is refused with a place."""
-    install(session, "tests", extras="[replication,testing]")
+    install(session, "tests", extras="[replication,serve,testing]")
     session.run("pytest", "tests", "-m", "fuzz", *session.posargs, env=THREADS)
 
 
@@ -152,7 +152,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict, on the engine and on polo's own plugins."""
-    install(session, "types", extras="[testing]")
+    install(session, "types", extras="[serve,testing]")
     session.run("mypy")
 
 

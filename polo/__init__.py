@@ -75,6 +75,8 @@ _PUBLIC = {
     "PLUGIN_API": "polo.plugin.component",
     "OfLists": "polo.protocols",
     "OnHost": "polo.protocols",
+    "Packed": "polo.protocols",
+    "Packs": "polo.protocols",
     "ParamGroup": "polo.protocols",
     "Peek": "polo.protocols",
     "PeekDraw": "polo.protocols",
@@ -197,6 +199,8 @@ if TYPE_CHECKING:
     from polo.protocols import OfLists as OfLists
     from polo.protocols import OnHost as OnHost
     from polo.protocols import Optimiser as Optimiser
+    from polo.protocols import Packed as Packed
+    from polo.protocols import Packs as Packs
     from polo.protocols import ParamGroup as ParamGroup
     from polo.protocols import Peek as Peek
     from polo.protocols import PeekDraw as PeekDraw

@@ -18,10 +18,11 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from polo import PAD, Context, InputError, IntArray, Ragged, Rows, Splits, Top, best_columns, sent
+from polo import PAD, Context, InputError, IntArray, Packed, Ragged, Rows, Splits, Top, best_columns, sent
 from polo_backbones.items import Encoded, given_items
 from polo_backbones.lengths import unit_length
 from polo_backbones.options import VectorOptions
+from polo_backbones.packing import pack_vectors
 from polo_backbones.product import listed_products
 
 #: a list of a row with at least this share of the catalogue is looked up in the product with all items
@@ -229,6 +230,18 @@ class VectorPolicy:
         weights = {name: p.detach().cpu().contiguous() for name, p in self.net.state_dict().items()}
         save_file(weights, folder / _FILE)
         (folder / _FACTS).write_text(json.dumps(self.facts(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    def pack(self, folder: Path, *, merged: bool, base: str | None) -> Packed:
+        """Vectors of items with their ids, and all weights; see ``packing``."""
+        training = self.module.training
+        self.module.eval()
+        try:
+            with torch.no_grad():
+                vectors = self.item_vectors()
+        finally:
+            self.module.train(training)
+        self.save(folder)
+        return pack_vectors(vectors, self.splits.items, self.name, folder, merged=merged, base=base)
 
     def load(self, folder: Path) -> None:
         """Loads what :meth:`save` wrote.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import bitsandbytes as bnb
 import torch
+
+from polo_causal_lm.bits import bitsandbytes
+
+bnb = bitsandbytes()
 
 
 class SavedAdamW8(bnb.optim.AdamW8bit):  # type: ignore[misc] # bitsandbytes has no types

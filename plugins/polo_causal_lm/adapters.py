@@ -7,12 +7,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
 from polo import InputError
+from polo_causal_lm.lora import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from polo_causal_lm.quiet import quiet
 
 WEIGHTS, CONFIG, BASE = "adapter_model.safetensors", "adapter_config.json", "base.json"

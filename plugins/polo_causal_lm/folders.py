@@ -62,6 +62,13 @@ def _read(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def copy(source: Path, folder: Path) -> None:
+    """The model's files in ``folder``, which is made, as files of their own."""
+    folder.mkdir()
+    for path in _files(source):
+        shutil.copyfile(path, folder / path.name)
+
+
 def keep(source: Path, folder: Path) -> None:
     """The model's files in ``folder`` too, by hard links, else as copies; what stood there is replaced."""
     if folder.is_dir() and (folder.samefile(source) or folder_hash(folder) == folder_hash(source)):

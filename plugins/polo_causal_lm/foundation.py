@@ -25,6 +25,7 @@ class Foundation:
     Attributes:
         path: the folder.
         hash: sha256 of config, weights, tokenizer and code.
+        public: the id by which anybody may have it; empty for a folder, and for a base that was made.
         runs: what of it runs code of its own (``model``, ``tokenizer``), which the options trust.
 
     Raises:
@@ -37,6 +38,7 @@ class Foundation:
         if isinstance(base, TemplateAware):
             base.prepare(template)
         self._name = base.name if isinstance(base, NamedBase) else None
+        self.public = "" if self._name is None or Path(self._name).is_absolute() else self._name
         kept = context.kept if self._name is None else None
         self.path: Path = base.path() if kept is None else kept
         check_folder(self.path)
@@ -61,6 +63,11 @@ class Foundation:
         if self._name is None:
             keep(self.path, folder)
             self._kept = folder
+
+    @property
+    def made(self) -> bool:
+        """Whether nobody could have it by name."""
+        return self._name is None
 
     def called_in(self, folder: Path) -> str:
         """How files in ``folder`` call the base: by its name, or a kept one relative to ``folder``."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from polo import InputError
+from polo_causal_lm.lora import LoraConfig, PeftModel, get_peft_model
 from polo_causal_lm.options import CausalLMOptions, LoraOptions
 from polo_causal_lm.quantised import Kind, how_to_load, settle
 from polo_causal_lm.quiet import quiet

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import Context, Drawn, InputError, IntArray, Ragged, RowRandom, Rows, Said, Top, Trouble, sent
+from polo import Context, Drawn, InputError, IntArray, Packed, Ragged, RowRandom, Rows, Said, Top, Trouble, sent
 from polo_causal_lm.bases import Hub
 from polo_causal_lm.engines.base import Layout, causal_lm
 from polo_causal_lm.engines.choose import FEW
@@ -29,6 +29,7 @@ from polo_causal_lm.generation import generate_titles
 from polo_causal_lm.loading import dtype_of, enable_checkpointing, load_model, load_tokenizer
 from polo_causal_lm.options import CausalLMOptions
 from polo_causal_lm.own_texts import RowTexts, cut_prompts
+from polo_causal_lm.packing import pack
 from polo_causal_lm.sample import few_rows
 from polo_causal_lm.template import Template
 from polo_causal_lm.text import Texts
@@ -304,6 +305,10 @@ class CausalLM:
     def export(self, folder: Path) -> None:
         """A model in Hugging Face form, adapters merged into the (dequantised) weights, and the tokenizer."""
         self._weights.export(folder, self.tokenizer)
+
+    def pack(self, folder: Path, *, merged: bool, base: str | None) -> Packed:
+        """The adapter beside its base, or one model; see ``packing``."""
+        return pack(self._weights, self._base, self.tokenizer, folder, merged=merged, called=base)
 
     def generate(self, rows: Rows, max_new_tokens: int = 20) -> list[str]:
         """Greedy completions of the prompts, as text without surrounding space."""

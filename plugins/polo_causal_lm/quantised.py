@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from polo import InputError
+from polo_causal_lm.bits import bitsandbytes
 
 Kind = Literal["nf4", "int8"]
 
@@ -45,8 +46,7 @@ def settle(lm: nn.Module) -> None:
     Raises:
         InputError: no layer of the model could be quantised.
     """
-    import bitsandbytes as bnb
-
+    bnb = bitsandbytes()
     from polo_causal_lm.weight8 import Weight8
 
     layers = [one for one in lm.modules() if isinstance(one, bnb.nn.Linear8bitLt | bnb.nn.Linear4bit)]
@@ -63,8 +63,7 @@ def settle(lm: nn.Module) -> None:
 
 def dequantised(lm: nn.Module) -> dict[str, Tensor]:
     """Weights of all quantised layers as numbers, by the name of the parameter in a model that is not quantised."""
-    import bitsandbytes as bnb
-
+    bnb = bitsandbytes()
     from polo_causal_lm.weight8 import scale_of, times
 
     found = {}

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import bitsandbytes as bnb
 import torch
 from jaxtyping import Float, Int8
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from polo_causal_lm.bits import bitsandbytes
+
+bnb = bitsandbytes()
 
 
 class _Product(torch.autograd.Function):

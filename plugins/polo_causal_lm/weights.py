@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -19,6 +18,7 @@ from polo_causal_lm.adapters import CONFIG, check_base, load_adapter, save_adapt
 from polo_causal_lm.engines.base import causal_lm
 from polo_causal_lm.engines.shorter import own_forwards
 from polo_causal_lm.loading import add_lora
+from polo_causal_lm.lora import get_peft_model_state_dict, set_peft_model_state_dict
 from polo_causal_lm.options import CausalLMOptions, LoraOptions
 from polo_causal_lm.quantised import dequantised
 from polo_causal_lm.quiet import quiet
@@ -34,10 +34,12 @@ class Trained(Protocol):
     Attributes:
         model: with everything that it needs to be trained.
         words: what is trained, in words.
+        beside: whether it stands beside a base that stays as it is, so that :meth:`save` writes no whole model.
     """
 
     model: nn.Module
     words: str
+    beside: bool
 
     def save(self, folder: Path, tokenizer: PreTrainedTokenizerBase, base: str, base_hash: str) -> None:
         """What is trained into ``folder``, which exists.
@@ -69,6 +71,8 @@ class Adapters:
         again: makes the base anew.
         quantised: whether ``lm`` is.
     """
+
+    beside = True
 
     def __init__(self, lm: Any, options: LoraOptions, again: Again, *, quantised: bool) -> None:
         self._peft = add_lora(lm, options)
@@ -113,6 +117,8 @@ class Whole:
     Args:
         lm: the base; all its weights are trained from now on.
     """
+
+    beside = False
 
     def __init__(self, lm: Any) -> None:
         self.words = "all weights trained"

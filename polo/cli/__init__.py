@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, str] = {
     "compare": "polo.cli.compare:compare",
     "report": "polo.cli.report:report",
     "recommend": "polo.cli.recommend:recommend",
+    "serve": "polo.cli.serve:serve",
+    "export": "polo.cli.export:export",
     "export-rows": "polo.cli.export_rows:export_rows",
     "validate": "polo.cli.validate:validate",
     "show": "polo.cli.show:show",

@@ -32,30 +32,52 @@ def normalised(title: str) -> str:
     return " ".join(title.casefold().split())
 
 
-def match_titles(written: Sequence[str], items: ItemTable, where: str) -> Matched:
+def by_title(items: ItemTable) -> dict[str, int]:
+    """Normalised title -> item; the first of those that are alike."""
+    found: dict[str, int] = {}
+    for number, title in enumerate(items.titles):
+        found.setdefault(normalised(title), number)
+    return found
+
+
+def match_titles(
+    written: Sequence[str],
+    items: ItemTable,
+    where: str,
+    known: dict[str, int] | None = None,
+    guesses: int | None = None,
+) -> Matched:
     """The items that a person means.
 
     A text is a title without regard to case and space; else the one title that is very like it or holds it.
 
+    Args:
+        written: texts.
+        items: the catalogue.
+        where: how errors call the texts.
+        known: :func:`by_title` of the catalogue, for who asks often.
+        guesses: most texts that are compared with all titles, each of which takes long; ``None``: all.
+
     Raises:
-        InputError: nothing is like it enough, or several titles are; suggests titles.
+        InputError: nothing is like it enough, or several titles are; suggests titles. Or too many are no titles.
 
     Example:
         >>> table = ItemTable(["Boards of Canada", "Björk"], ["0", "1"])
         >>> match_titles(["bjork", "boards of canada"], table, "--history").items.tolist()
         [1, 0]
     """
-    by_title: dict[str, int] = {}
-    for number, title in enumerate(items.titles):
-        by_title.setdefault(normalised(title), number)
+    known = by_title(items) if known is None else known
     found: list[int] = []
     guessed: list[tuple[str, str]] = []
     for text in written:
         wanted = normalised(text)
-        if wanted in by_title:
-            found.append(by_title[wanted])
+        if wanted in known:
+            found.append(known[wanted])
         else:
-            found.append(_like(text, wanted, by_title, items, where))
+            if guesses is not None and len(guessed) >= guesses:
+                raise InputError(f"more than {guesses} texts are no titles, such as {text!r}", where=where,
+                                 fix="write titles as the catalogue has them")  # fmt: skip
+            found.append(_like(text, wanted, known, items, where))
             guessed.append((text, items.titles[found[-1]]))
     return Matched(np.array(found, np.int64), tuple(guessed))
 
@@ -91,14 +113,24 @@ def asked(policy: Policy, history: IntArray, window: int, candidates: IntArray) 
     return Rows(np.full(1, PAD), np.full(1, PAD), shown, candidates[:1], listed)
 
 
-def best(policy: Policy, row: Rows, k: int, known: IntArray, nodes: int | None = None) -> Top:
-    """The ``k`` best items of the catalogue for one row, found by the policy itself, which need not score them all.
+def together(rows: Sequence[Rows]) -> Rows:
+    """Rows by :func:`asked` as one, where none shows a list."""
+    return Rows(
+        np.concatenate([one.id for one in rows]),
+        np.concatenate([one.user for one in rows]),
+        np.concatenate([one.history for one in rows]),
+        np.concatenate([one.target for one in rows]),
+    )
+
+
+def best(policy: Policy, rows: Rows, k: int, known: Sequence[IntArray], nodes: int | None = None) -> Top:
+    """The ``k`` best items of the catalogue for each row, found by the policy itself, which need not score them all.
 
     Args:
         policy: follows :class:`~polo.protocols.TopItems`; is put into eval mode and back.
-        row: one row.
+        rows: B rows.
         k: places.
-        known: items that are left out.
+        known: B lists of items that are left out.
         nodes: where the policy must stop, see ``TopItems``.
     """
     if not isinstance(policy, TopItems):
@@ -106,7 +138,7 @@ def best(policy: Policy, row: Rows, k: int, known: IntArray, nodes: int | None =
     training = policy.module.training
     policy.module.eval()
     try:
-        return policy.top_items(row, k, without=Ragged.of([known.tolist()]), nodes=nodes)
+        return policy.top_items(rows, k, without=Ragged.of([one.tolist() for one in known]), nodes=nodes)
     finally:
         policy.module.train(training)
 

@@ -28,6 +28,8 @@ from polo.protocols.evaluation import Wanting as Wanting
 from polo.protocols.optimiser import Grouped as Grouped
 from polo.protocols.optimiser import Optimiser as Optimiser
 from polo.protocols.optimiser import ParamGroup as ParamGroup
+from polo.protocols.packing import Packed as Packed
+from polo.protocols.packing import Packs as Packs
 from polo.protocols.policy import Advises as Advises
 from polo.protocols.policy import Based as Based
 from polo.protocols.policy import DeclaresUnit as DeclaresUnit

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from polo.console import Console
-from polo.data import PAD, IntArray, Rows, Splits
+from polo.data import PAD, BoolArray, FloatArray, IntArray, Rows, Splits
 from polo.errors import InputError
 from polo.evaluate import recommend
 from polo.plugin.load import Plugins
@@ -101,13 +101,24 @@ class Recommender:
     def _scorer(self) -> Scorer:
         return self._composer.scorer()
 
-    def ask(self, history: Sequence[str], candidates: Sequence[str] | None, where: tuple[str, str]) -> Asked:
+    @cached_property
+    def _by_title(self) -> dict[str, int]:
+        return recommend.by_title(self.splits.items)
+
+    def ask(
+        self,
+        history: Sequence[str],
+        candidates: Sequence[str] | None,
+        where: tuple[str, str],
+        guesses: int | None = None,
+    ) -> Asked:
         """The items that are meant; titles may be misspelt a little.
 
         Args:
             history: titles, oldest first.
             candidates: titles to choose from; the catalogue without the history if not given.
             where: how errors call the two.
+            guesses: most texts of each that may be no titles letter by letter; ``None``: all.
 
         Raises:
             InputError: a title that nothing is like, or data without a catalogue.
@@ -119,10 +130,10 @@ class Recommender:
                 where=str(self._folder.path),
                 fix="look at eval/examples.json, or score answers with polo eval",
             )
-        shown = recommend.match_titles(history, items, where[0])
+        shown = recommend.match_titles(history, items, where[0], self._by_title, guesses)
         if candidates is None:
             return Asked(shown.items, np.setdiff1d(np.arange(len(items)), shown.items), shown.guessed, listed=False)
-        listed = recommend.match_titles(candidates, items, where[1])
+        listed = recommend.match_titles(candidates, items, where[1], self._by_title, guesses)
         return Asked(shown.items, np.unique(listed.items), (*shown.guessed, *listed.guessed), listed=True)
 
     def rank(self, asked: Asked, top: int, nodes: int | None = None, *, search: bool = True) -> Ranking:
@@ -140,17 +151,38 @@ class Recommender:
         policy = self._fits(asked)
         if nodes is not None and not isinstance(policy, TopItems):
             raise InputError("this policy does not search, it scores every item", where="--nodes", fix="drop --nodes")
-        if search and not asked.listed and isinstance(policy, TopItems):
-            found = recommend.best(policy, self._row(asked), top, asked.history, nodes)
-            there = found.items[0] != PAD
-            items, proven = found.items[0][there], found.proven[0][there]
-            name, among = ("probability", "all texts") if policy.unit == "logprob" else ("score", None)
-            figure = np.exp(found.scores[0][there]) if among else found.scores[0][there]
-        else:
-            items, figure = recommend.rank(self._scorer, policy, self._row(asked), asked.pool)
-            name, among, proven = "probability", "candidates", np.ones(len(items), np.bool_)
-        titles = self.splits.items.titles
-        places = zip(items[:top].tolist(), figure.tolist(), proven.tolist(), strict=False)
+        if search and self.searches(asked):
+            return self._searched(policy, [asked], top, nodes)[0]
+        items, figure = recommend.rank(self._scorer, policy, self._row(asked), asked.pool)
+        proven = np.ones(len(items), np.bool_)
+        return self._told(asked, "candidates", items[:top], figure[:top], proven[:top])
+
+    def rank_together(self, asked: Sequence[Asked], top: int) -> list[Ranking]:
+        """What :meth:`rank` gives for each, to within the rounding of sums; a policy that searches searches for all
+        of them at once.
+        """
+        if asked and all(self.searches(one) for one in asked):
+            return self._searched(self._fits(asked[0]), asked, top, None)
+        return [self.rank(one, top) for one in asked]
+
+    def searches(self, asked: Asked) -> bool:
+        """Whether the policy finds the best items itself, instead of being asked for the score of each."""
+        return not asked.listed and self._made.pool == "catalogue" and isinstance(self._made, TopItems)
+
+    def _searched(self, policy: Policy, asked: Sequence[Asked], top: int, nodes: int | None) -> list[Ranking]:
+        rows = recommend.together([self._row(one) for one in asked])
+        found = recommend.best(policy, rows, top, [one.history for one in asked], nodes)
+        among = "all texts" if policy.unit == "logprob" else None
+        told = []
+        for one, items, scores, proven in zip(asked, found.items, found.scores, found.proven, strict=True):
+            there = items != PAD
+            figure = np.exp(scores[there]) if among else scores[there]
+            told.append(self._told(one, among, items[there], figure, proven[there]))
+        return told
+
+    def _told(self, asked: Asked, among: str | None, items: IntArray, figure: FloatArray, proven: BoolArray) -> Ranking:
+        titles, name = self.splits.items.titles, "score" if among is None else "probability"
+        places = zip(items.tolist(), figure.tolist(), proven.tolist(), strict=True)
         ranked = [
             {"rank": place, "title": titles[item], name: value, "proven": sure}
             for place, (item, value, sure) in enumerate(places, start=1)

@@ -21,6 +21,7 @@ WORDS = {
     "file": "what is read and written",
     "fixed": "of a size or place that does not change",
     "given": "what a user or a caller says",
+    "hub": "where models are put for others",
     "hit_ratio": "the figure that validation computes itself",
     "length": "of a list or a text",
     "norm": "the length of a gradient",

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from polo_causal_lm.engines.shorter import shorten, shorter
+from polo_causal_lm.lora import LoraLinear
 
 #: types in which products are computed in half precision
 HALF = (torch.bfloat16, torch.float16)
