@@ -64,6 +64,7 @@ _PUBLIC = {
     "ItemTable": "polo.data",
     "Known": "polo.data",
     "Labelled": "polo.protocols",
+    "Launcher": "polo.protocols",
     "Limited": "polo.protocols",
     "Loss": "polo.protocols",
     "NamedBase": "polo.protocols",
@@ -87,6 +88,7 @@ _PUBLIC = {
     "Ref": "polo.plugin.component",
     "Ragged": "polo.data",
     "Whole": "polo.data",
+    "Work": "polo.protocols",
     "ReadsOwnTexts": "polo.protocols",
     "Refresh": "polo.protocols",
     "RanksAll": "polo.protocols",
@@ -189,6 +191,7 @@ if TYPE_CHECKING:
     from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
+    from polo.protocols import Launcher as Launcher
     from polo.protocols import Limited as Limited
     from polo.protocols import Loss as Loss
     from polo.protocols import NamedBase as NamedBase
@@ -223,6 +226,7 @@ if TYPE_CHECKING:
     from polo.protocols import Trouble as Trouble
     from polo.protocols import Vectors as Vectors
     from polo.protocols import Wanting as Wanting
+    from polo.protocols import Work as Work
     from polo.protocols import Writes as Writes
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of

@@ -25,6 +25,8 @@ from polo.protocols.evaluation import Evaluator as Evaluator
 from polo.protocols.evaluation import Labelled as Labelled
 from polo.protocols.evaluation import Totals as Totals
 from polo.protocols.evaluation import Wanting as Wanting
+from polo.protocols.launcher import Launcher as Launcher
+from polo.protocols.launcher import Work as Work
 from polo.protocols.optimiser import Grouped as Grouped
 from polo.protocols.optimiser import Optimiser as Optimiser
 from polo.protocols.optimiser import ParamGroup as ParamGroup

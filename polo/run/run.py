@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ from polo.run.assess import assess, protocol_of
 from polo.run.auditing import at_start
 from polo.run.compose import Composer
 from polo.run.fingerprint import Print
-from polo.run.launch import peer_lost
 from polo.run.prepare import Prepared, for_policy, prepare
+from polo.run.processes import peer_lost
 from polo.run.resumed import same_recipe
 from polo.run.stages import Stages
 from polo.run.watching import Watch
@@ -68,14 +67,6 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
         return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
 
 
-def named(resolved: Resolved) -> Resolved:
-    """The recipe under the name that its run gets: the profile's name is part of it."""
-    if resolved.profile is None:
-        return resolved
-    name = f"{resolved.recipe.name}-{resolved.profile}"
-    return replace(resolved, recipe=replace(resolved.recipe, name=name), tree={**resolved.tree, "name": name})
-
-
 class Run:
     """One run of one recipe.
 
@@ -83,6 +74,7 @@ class Run:
         resolved: the recipe.
         plugins: loaded plugins, for their catalogue, events and provenance.
         resume: a run folder to go on in; ``None`` starts a new one.
+        into: where a new run begins; ``None`` for a folder of its own among those of ``out``.
         shard: each process keeps a part of the weights only. Memory, not mathematics.
         retrain: train stages of ``resume`` again that were made from other data, code or base than today's.
         quiet: say nothing but warnings.
@@ -97,6 +89,7 @@ class Run:
         plugins: Plugins,
         resume: RunFolder | None = None,
         *,
+        into: Path | None = None,
         shard: bool = False,
         retrain: bool = False,
         quiet: bool = False,
@@ -104,7 +97,7 @@ class Run:
         self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
         self._accelerator = accelerator_of(self.recipe)
         self.console = Console(silent=not self._accelerator.is_main_process, quiet=quiet)
-        self._resumed, self._shard, self._retrain = resume, shard, retrain
+        self._resumed, self._into, self._shard, self._retrain = resume, into, shard, retrain
         if shard:
             can_shard(self._accelerator)
         if resume is not None:
@@ -222,13 +215,18 @@ class Run:
         if self._resumed is not None:
             folder = self._resumed
         else:
-            place = [str(RunFolder.create(Path(self.recipe.out), self.recipe.name).path) if self.is_main else ""]
+            place = [str(self._new().path) if self.is_main else ""]
             if self._accelerator.num_processes > 1:
                 broadcast_object_list(place)
             folder = RunFolder(Path(place[0]))
         if self.is_main:
             folder.claim()
         return folder
+
+    def _new(self) -> RunFolder:
+        if self._into is not None:
+            return RunFolder.at(self._into)
+        return RunFolder.create(Path(self.recipe.out), self.recipe.name)
 
     def _describe(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
         """Everything about the run that is known before it starts; of one that goes on, only what may be new."""

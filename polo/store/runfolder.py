@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from polo.errors import InputError
 from polo.plugin.trust import Kept
-from polo.store.files import cannot_write, damage, sweep, write_bytes
+from polo.store.files import TEMPORARY, cannot_write, damage, sweep, write_bytes
 from polo.store.shapes import parsed
 
 #: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
@@ -22,6 +22,10 @@ _STAMP = re.compile(r"^(\d{8}-\d{6})(?:-(\d+))?$")
 
 #: a line for each step and each measurement; a stage that is kept for other runs has its own lines beside it
 LOG: Final = "metrics.jsonl"
+
+
+#: what a run writes before it can be gone on with, and writes again if it begins again
+_FIRST: Final = frozenset({".lock", "base", "cost.json", "provenance.json", "recipe.yaml"})
 
 
 class RunFolder:
@@ -49,8 +53,8 @@ class RunFolder:
             except OSError as error:
                 raise _no_folder(path, error) from error
             try:
-                for name in ("checkpoints", "stages", "eval"):
-                    (path / name).mkdir()
+                for room in cls(path).rooms:
+                    room.mkdir()
             except OSError as error:
                 shutil.rmtree(path, ignore_errors=True)
                 raise _no_folder(path, error) from error
@@ -58,9 +62,33 @@ class RunFolder:
         raise InputError("a thousand runs of this name started in this second", where=str(out))
 
     @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        """A new run in this very folder, which may be there already if nothing is in it.
+
+        Raises:
+            InputError: it is something else, or cannot be made.
+        """
+        folder = cls(path.resolve())
+        try:
+            for room in folder.rooms:
+                room.mkdir(parents=True, exist_ok=True)
+            inside = [one for room in folder.rooms for one in room.iterdir()]
+            beside = [one for one in folder.path.iterdir() if one not in folder.rooms and one.name not in _FIRST]
+            found = [one.name for one in (*inside, *beside) if not one.name.startswith(TEMPORARY)]
+        except OSError as error:
+            raise _no_folder(path, error) from error
+        if found:
+            raise InputError(
+                f"a run cannot begin in this folder, which holds other files ({min(found)})",
+                where=str(path),
+                fix="name a new folder, or one of a run that has begun",
+            )
+        return folder
+
+    @classmethod
     def open(cls, path: Path) -> RunFolder:
         """An existing run."""
-        if not (path / "resolved.yaml").is_file():
+        if not cls(path).begun:
             raise InputError("this is not the folder of a run (it has no resolved.yaml)", where=str(path),
                              fix="`polo ls runs` lists the runs here")  # fmt: skip
         return cls(path.resolve())
@@ -112,6 +140,16 @@ class RunFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    @property
+    def rooms(self) -> tuple[Path, ...]:
+        """The folders inside that every run has."""
+        return self.checkpoints, self.path / "stages", self.path / "eval"
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run began here, so that it can go on."""
+        return (self.path / "resolved.yaml").is_file()
 
     @property
     def checkpoints(self) -> Path:
