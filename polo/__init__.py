@@ -48,6 +48,7 @@ _PUBLIC = {
     "Encoder": "polo.protocols",
     "Evaluator": "polo.protocols",
     "ExtraLoss": "polo.protocols",
+    "FillsParts": "polo.protocols",
     "Finding": "polo.protocols",
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
@@ -180,6 +181,7 @@ if TYPE_CHECKING:
     from polo.protocols import Encoder as Encoder
     from polo.protocols import Evaluator as Evaluator
     from polo.protocols import ExtraLoss as ExtraLoss
+    from polo.protocols import FillsParts as FillsParts
     from polo.protocols import Finding as Finding
     from polo.protocols import Fits as Fits
     from polo.protocols import Foresees as Foresees

@@ -37,6 +37,7 @@ from polo.protocols.policy import Drawn as Drawn
 from polo.protocols.policy import DrawsItems as DrawsItems
 from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import ExtraLoss as ExtraLoss
+from polo.protocols.policy import FillsParts as FillsParts
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
 from polo.protocols.policy import HasFacts as HasFacts

@@ -20,10 +20,10 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 
 from polo.console import Console
 from polo.errors import InputError
-from polo.model.sharding import can_shard, spread
+from polo.model.sharding import can_shard, spread, unsharded
 from polo.model.weights import Weights, snapshot
 from polo.plugin.load import Plugins
-from polo.protocols import Based, Policy, Together
+from polo.protocols import Based, FillsParts, Policy, Together
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
 from polo.recipe.model import Recipe, Resolved
@@ -114,7 +114,7 @@ class Run:
         """Data, objectives and rows; raises everything that can be known without the model."""
         device = str(self._accelerator.device)
         place = None if run is None else run.path
-        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, run=place)
+        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, run=place, shard=self._shard)
         with self._main_first():
             splits = composer.data()
         ready = prepare(self.recipe, composer, splits)
@@ -139,10 +139,13 @@ class Run:
         torch.manual_seed(seed_of(self.recipe.seed, "policy"))
         with self._main_first():
             policy = ready.composer.policy()
-        if self.recipe.init_from is not None:
-            policy.load(Path(self.recipe.init_from))
         ready = for_policy(ready, self.recipe, policy, self.console.say)
         policy.module = spread(policy.module, self._accelerator, shard=self._shard)
+        if isinstance(policy, FillsParts):
+            policy.fill()
+        if self.recipe.init_from is not None:
+            with unsharded(policy.module):
+                policy.load(Path(self.recipe.init_from))
         return policy, ready
 
     def opened(self, folder: RunFolder | None) -> tuple[Policy, Prepared]:
