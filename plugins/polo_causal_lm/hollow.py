@@ -7,8 +7,7 @@ spread, and then every process reads its slices of the safetensors files. Knows 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +110,20 @@ class Hollow:
     def fill(self) -> None:
         """Reads this process's part of every weight into the module, which has been spread."""
         made: dict[str, nn.Parameter] = {}
-        with ExitStack() as stack:
-            read = _slices(self._folder, stack)
-            for owner, name, key in self._places:
-                if key not in made:
-                    made[key] = self._part(owner._parameters[name], key, read)  # noqa: SLF001
-                owner._parameters[name] = made[key]  # noqa: SLF001
+        files = _files(self._folder)
+        for owner, name, key in self._places:
+            if key not in made:
+                # opened anew for each: pages of an open file that were read count as this process's memory
+                with safe_open(self._folder / files[key], framework="pt") as file:
+                    made[key] = self._part(owner._parameters[name], key, file.get_slice(key))  # noqa: SLF001
+            owner._parameters[name] = made[key]  # noqa: SLF001
 
-    def _part(self, p: Any, key: str, read: Callable[[str], Any]) -> nn.Parameter:
+    def _part(self, p: Any, key: str, values: Any) -> nn.Parameter:
         if not (isinstance(p, DTensor) and p.placements == (Shard(0),)):
             raise PoloError(f"{key} is not spread over the processes", where="--shard", fix="report this")
         n, each = p.shape[0], -(-p.shape[0] // p.device_mesh.size())
         begin = min(p.device_mesh.get_local_rank() * each, n)
-        part: Tensor = read(key)[begin : min(begin + each, n)]
+        part: Tensor = values[begin : min(begin + each, n)]
         device = torch.device(p.device_mesh.device_type)
         local = part.to(device=device, dtype=self._dtype, copy=True)
         spread = DTensor.from_local(
@@ -150,14 +150,8 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    with ExitStack() as stack:
-        read = _slices(folder, stack)
-        return {name: tuple(read(name).get_shape()) for name in _files(folder)}
-
-
-def _slices(folder: Path, stack: ExitStack) -> Callable[[str], Any]:
-    """What gives a weight of which parts can be read."""
-    files, opened = _files(folder), {}
-    for file in sorted(set(files.values())):
-        opened[file] = stack.enter_context(safe_open(folder / file, framework="pt"))
-    return lambda name: opened[files[name]].get_slice(name)
+    found: dict[str, tuple[int, ...]] = {}
+    for file in sorted(set(_files(folder).values())):
+        with safe_open(folder / file, framework="pt") as opened:
+            found |= {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    return found

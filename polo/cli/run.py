@@ -28,14 +28,16 @@ from polo.errors import InputError
 from polo.run.opening import named
 
 ResumeOption = Annotated[
-    Path | None,
-    typer.Option(metavar="RUN", help="Go on in this run folder, from its newest checkpoint.", show_default=False),
+    str | None,
+    typer.Option(
+        metavar="RUN", help="Go on in this run folder (or s3://...), from its newest checkpoint.", show_default=False
+    ),
 ]
 ContinueOption = Annotated[
     bool, typer.Option("--continue", help="--resume with the newest unfinished run of this name.")
 ]
 IntoOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         metavar="RUN", help="--resume with this folder if a run began there, else begin one there.", show_default=False
     ),
@@ -93,29 +95,26 @@ def run(
         raise InputError("a run goes on in one folder", where="--into", fix="drop it, or --resume and --continue")
     if (processes > 1 or launcher is not None) and "LOCAL_RANK" not in os.environ:
         from polo.run.compose import cache_dir
-        from polo.run.launching import launched, launcher_of, reserved
+        from polo.run.launching import launched, launcher_of, placed
 
         with contextlib.redirect_stderr(io.StringIO()):  # remarks come from the first process
             resolved, plugins = opened()  # what is wrong is told here, and once
         chosen = launcher_of(launcher or "local", plugins.catalogue, cache_dir(), note)
         known = dry_run or continue_ or not (resume is None and into is None)
-        place = None if known else reserved(Path(resolved.recipe.out), named(resolved).recipe.name)
+        place = None if known else placed(resolved.recipe.out, named(resolved).recipe.name)
         sys.exit(launched(chosen, sys.argv[1:], processes, place))
     resolved, plugins = opened()
     resolved = named(resolved)
 
+    from polo.run.place import Place
     from polo.run.run import Run
     from polo.store.runfolder import RunFolder
     from polo.train.interrupt import Interrupted
 
-    folder = None
-    if resume is not None:
-        folder = RunFolder.open(resume)
-    elif continue_:
-        folder = RunFolder.latest(Path(resolved.recipe.out), resolved.recipe.name)
-    elif into is not None and RunFolder(into).begun:
-        folder = RunFolder.open(into)
-    job = Run(resolved, plugins, folder, into=into, shard=shard, retrain=retrain, quiet=quiet)
+    folder = RunFolder.latest(Path(resolved.recipe.out), resolved.recipe.name) if continue_ else None
+    told = resume or into
+    where = None if told is None else Place(told, begun=resume is not None)
+    job = Run(resolved, plugins, folder, place=where, shard=shard, retrain=retrain, quiet=quiet)
     if dry_run:
         job.dry_run()
         return

@@ -19,7 +19,8 @@ from polo.plugin.component import Ref
 from polo.protocols import Launcher, Work
 from polo.recipe.options import Validation
 from polo.recipe.reader import parse
-from polo.store.runfolder import RunFolder
+from polo.store.mirror import is_remote
+from polo.store.runfolder import RunFolder, stamped
 
 #: as an error calls it
 OPTION = "--launcher"
@@ -52,7 +53,10 @@ def launcher_of(text: str, catalogue: Catalogue, cache: Path, say: Callable[[str
 
 
 def launched(
-    launcher: Launcher, arguments: Sequence[str], processes: int, place: contextlib.AbstractContextManager[Path] | None
+    launcher: Launcher,
+    arguments: Sequence[str],
+    processes: int,
+    place: contextlib.AbstractContextManager[Path | str] | None,
 ) -> int:
     """Runs ``polo`` with ``arguments`` in many processes; returns the exit code.
 
@@ -68,6 +72,11 @@ def launched(
     with place or contextlib.nullcontext() as folder:
         into = [] if folder is None else ["--into", str(folder)]
         return launcher.launch(Work(words=(*words, *into), processes=processes))
+
+
+def placed(out: str, name: str) -> contextlib.AbstractContextManager[Path | str]:
+    """Where a new run of this name goes: a folder that is there already, or a URL."""
+    return contextlib.nullcontext(f"{out.rstrip('/')}/{stamped(name)}") if is_remote(out) else reserved(Path(out), name)
 
 
 @contextlib.contextmanager

@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from accelerate.utils import broadcast_object_list
 
 from polo.console import Console
-from polo.errors import InputError
+from polo.errors import InputError, PoloError
 from polo.model.sharding import can_shard, spread, unsharded
 from polo.model.weights import Weights, snapshot
 from polo.plugin.load import Plugins
 from polo.protocols import Based, FillsParts, Policy, Together
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
-from polo.recipe.model import Recipe, Resolved
+from polo.recipe.model import Resolved
 from polo.run import plan
 from polo.run.assess import assess, protocol_of
 from polo.run.auditing import at_start
 from polo.run.compose import Composer
+from polo.run.device import accelerator_of
 from polo.run.fingerprint import Print
+from polo.run.place import Place, new_place
 from polo.run.prepare import Prepared, for_policy, prepare
 from polo.run.processes import peer_lost
 from polo.run.resumed import same_recipe
@@ -40,31 +40,10 @@ from polo.run.watching import Watch
 from polo.store import provenance
 from polo.store.cost import Ledger
 from polo.store.files import cannot_write, write_bytes, write_json
+from polo.store.mirror import Mirror, check_store, is_remote
 from polo.store.provenance import base_of, facts_of, same_base
-from polo.store.runfolder import RunFolder
+from polo.store.runfolder import RunFolder, stamped
 from polo.store.shapes import Provenance, read
-
-
-def accelerator_of(recipe: Recipe) -> Accelerator:
-    """Device and precision as the recipe says; raises InputError for a GPU that is not there."""
-    gpu = torch.cuda.is_available()
-    if recipe.device == "cuda" and not gpu:
-        raise InputError(
-            "the recipe asks for a GPU, torch sees none",
-            where="device",
-            fix="device=cpu, or install a CUDA build of torch",
-        )
-    cpu = recipe.device == "cpu" or not gpu
-    precision = "no" if recipe.precision == "fp32" or (recipe.precision == "auto" and cpu) else "bf16"
-    # buffers (rotary tables) are constants; sending them around would tie the number of passes of the ranks together
-    ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
-    try:
-        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
-    except ValueError:  # an earlier run of this process had another precision or device, which accelerate remembers
-        if PartialState().num_processes > 1:
-            raise
-        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - its own way to begin anew
-        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
 
 
 class Run:
@@ -74,7 +53,7 @@ class Run:
         resolved: the recipe.
         plugins: loaded plugins, for their catalogue, events and provenance.
         resume: a run folder to go on in; ``None`` starts a new one.
-        into: where a new run begins; ``None`` for a folder of its own among those of ``out``.
+        place: the user's name of where to go on or begin; ``None`` for a folder of its own among those of ``out``.
         shard: each process keeps a part of the weights only. Memory, not mathematics.
         retrain: train stages of ``resume`` again that were made from other data, code or base than today's.
         quiet: say nothing but warnings.
@@ -89,7 +68,7 @@ class Run:
         plugins: Plugins,
         resume: RunFolder | None = None,
         *,
-        into: Path | None = None,
+        place: Place | None = None,
         shard: bool = False,
         retrain: bool = False,
         quiet: bool = False,
@@ -97,7 +76,14 @@ class Run:
         self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
         self._accelerator = accelerator_of(self.recipe)
         self.console = Console(silent=not self._accelerator.is_main_process, quiet=quiet)
-        self._resumed, self._into, self._shard, self._retrain = resume, into, shard, retrain
+        if (url := place.url if place else self.recipe.out) and is_remote(url):
+            check_store(url)
+        if resume is None and place is not None:
+            with self._accelerator.local_main_process_first():
+                if self._accelerator.is_local_main_process:
+                    place.fetch()
+            resume = place.resumed()
+        self._resumed, self._place, self._shard, self._retrain = resume, place, shard, retrain
         if shard:
             can_shard(self._accelerator)
         if resume is not None:
@@ -179,6 +165,7 @@ class Run:
                 self._describe(folder, ready, policy)
                 at_start(folder, self.recipe, ready, policy, self.console.say)
                 watch.started(folder.path, self.resolved.tree)
+                folder.publish()
             stages = self._stages(folder, ready, policy, watch)
             if self._retrain:
                 stages.forget_changed(prints)
@@ -190,14 +177,21 @@ class Run:
         except BaseException as caught:
             error = peer_lost(caught) if self._accelerator.num_processes > 1 else caught
             if isinstance(caught, KeyboardInterrupt):
-                self.console.say(f"go on with the same command and --resume {folder.path}")
+                self.console.say(f"go on with the same command and --resume {folder.called}")
             if error is not caught:
                 raise error from caught
             raise
         finally:
             if self.is_main:
                 watch.ended(folder.path, error)
+            arrived = folder.publish()
             folder.release()
+        if not arrived:
+            raise PoloError(
+                f"the run ended well, in {folder.path}, but not all of it could be copied",
+                where=str(self._place.name if self._place else self.recipe.out),
+                fix="the same command with --resume and that folder's URL tries again",
+            )
         return folder, results
 
     def _stages(self, folder: RunFolder, ready: Prepared, policy: Policy, watch: Watch | None = None) -> Stages:
@@ -215,21 +209,24 @@ class Run:
         return prints
 
     def _folder(self) -> RunFolder:
+        recipe = self.recipe
+        where = self._place
         if self._resumed is not None:
             folder = self._resumed
         else:
-            place = [str(self._new().path) if self.is_main else ""]
+            where = where or new_place(recipe.out, stamped(recipe.name))
+            made = [""]
+            if self.is_main:
+                new = RunFolder.create(Path(recipe.out), recipe.name) if where is None else RunFolder.at(where.folder)
+                made = [str(new.path)]
             if self._accelerator.num_processes > 1:
-                broadcast_object_list(place)
-            folder = RunFolder(Path(place[0]))
+                broadcast_object_list(made)
+            folder = RunFolder(Path(made[0]))
         if self.is_main:
             folder.claim()
+            if where is not None and where.url is not None:
+                folder.mirror = Mirror(where.url, folder.path, self.console.say)
         return folder
-
-    def _new(self) -> RunFolder:
-        if self._into is not None:
-            return RunFolder.at(self._into)
-        return RunFolder.create(Path(self.recipe.out), self.recipe.name)
 
     def _describe(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:
         """Everything about the run that is known before it starts; of one that goes on, only what may be new."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 from polo.errors import InputError
 from polo.plugin.trust import Kept
 from polo.store.files import TEMPORARY, cannot_write, damage, sweep, write_bytes
+from polo.store.mirror import Mirror
 from polo.store.shapes import parsed
 
 #: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
@@ -38,14 +39,16 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: where else the run is kept
+        self.mirror: Mirror | None = None
         self._lock: int | None = None
 
     @classmethod
     def create(cls, out: Path, name: str) -> RunFolder:
         """A new folder ``out/NAME-STAMP``; two runs that start in one second get two folders."""
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        called = stamped(name)
         for attempt in range(1, 1000):
-            path = out / (f"{name}-{stamp}" if attempt == 1 else f"{name}-{stamp}-{attempt}")
+            path = out / (called if attempt == 1 else f"{called}-{attempt}")
             try:
                 path.mkdir(parents=True, exist_ok=False)
             except FileExistsError:
@@ -135,6 +138,15 @@ class RunFolder:
         for place in (self.path, self.checkpoints, self.path / "stages", *self.path.glob("eval*")):
             sweep(place)
 
+    @property
+    def called(self) -> str:
+        """What ``--resume`` takes to go on in this run."""
+        return str(self.path) if self.mirror is None else self.mirror.url
+
+    def publish(self) -> bool:
+        """Something whole was written: copies it to wherever else the run is kept; whether it arrived."""
+        return self.mirror is None or self.mirror.push()
+
     def release(self) -> None:
         """Ends what :meth:`claim` began."""
         if self._lock is not None:
@@ -217,6 +229,11 @@ class RunFolder:
         # compared as bytes: half a line that a crash left must go too, or the next line would be glued to it
         if path.is_file() and kept != path.read_bytes():
             write_bytes(path, kept)
+
+
+def stamped(name: str) -> str:
+    """What a run of a recipe of this name that begins now is called."""
+    return f"{name}-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}"
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -183,3 +183,46 @@ def test_into_takes_no_folder_of_something_else(polo: Main, place: Path) -> None
     code, _, err = polo("run", "toy.yaml", "--into", "mine", "--continue")
     assert code == 2
     assert "--into: a run goes on in one folder" in err
+
+
+def test_a_run_is_kept_elsewhere_and_goes_on_from_there(
+    polo: Main, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that this machine had is gone; the run goes on from the checkpoint that was copied."""
+    url = f"file://{place}/store"
+    monkeypatch.setenv("POLO_CACHE", str(place / "one"))
+    code, out, _ = polo("run", "toy.yaml", f"out={url}")
+    first = Path(out.splitlines()[-1])
+    (kept,) = (place / "store").iterdir()
+    files = {str(path.relative_to(kept)): path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    assert (code, first.name) == (0, kept.name)
+    assert {name: (first / name).read_bytes() for name in files} == files
+    assert {"results.json", "resolved.yaml", "final/manifest.json", "checkpoints/prefer-2/manifest.json"} <= set(files)
+    assert not (place / "runs").exists()
+    for gone in ("final", "stages", "results.json"):
+        shutil.rmtree(kept / gone) if (kept / gone).is_dir() else (kept / gone).unlink()
+    monkeypatch.setenv("POLO_CACHE", str(place / "two"))
+    code, out, err = polo("run", "toy.yaml", f"out={url}", "--resume", f"{url}/{kept.name}")
+    assert code == 0
+    assert "prefer: going on from step 2 of 4" in err
+    assert Path(out.splitlines()[-1]).is_relative_to(place / "two")
+    name = next(
+        name for name in files if name.startswith("final/") and name.endswith(".safetensors")
+    )  # fmt: skip
+    assert (kept / name).read_bytes() == files[name]
+
+
+def test_a_url_where_no_run_is_kept(polo: Main, place: Path) -> None:
+    code, _, err = polo("run", "toy.yaml", "--resume", f"file://{place}/store/toy-1")
+    assert code == 2
+    assert "no run is kept here" in err
+
+
+def test_a_store_that_nobody_knows_is_told_before_anything_is_written(
+    polo: Main, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLO_CACHE", str(place / "cache"))
+    code, _, err = polo("run", "toy.yaml", "out=nowhere://bucket/runs")
+    assert code == 2
+    assert "error: nowhere://bucket/runs: no store of this kind" in err
+    assert not (place / "cache" / "mirrored").exists()
