@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         for line in server.stderr:
             if "Running on" in line:
                 break
+        # it says a line for each request, and waits where nobody reads them
+        threading.Thread(target=server.stderr.read, daemon=True).start()
         try:
             client(environment).mkdir("polo")
             yield environment
