@@ -32,7 +32,7 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
 def tests(session: nox.Session) -> None:
     """Unit, property, contract and end-to-end tests, and every docstring example. ``-- PATH`` runs a part of them."""
     install(session, "tests", extras="[quant,replication,serve,sweep,testing]")
-    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers", "pages")
+    own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers", "pages", "ray", "objects")
     apart = " and ".join(f"not {marker}" for marker in own)
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
         session.run("pytest", "--doctest-modules", "polo", "plugins", env=THREADS)
@@ -182,8 +182,25 @@ def vllm(session: nox.Session) -> None:
 
 
 @nox.session
-def ray(session: nox.Session) -> None:
+def vllm_ray(session: nox.Session) -> None:
     """The same on two actors of a local Ray, which does not start on a machine that is busy with other things."""
     install_vllm(session, "[testing,ray]")
     what = session.posargs or ["tests/polo_vllm/test_real.py", "-k", "ray"]
     session.run("pytest", "-W", "default", *what, env=THREADS)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """The launcher `ray` with the real Ray on CPUs: workers and a node are killed."""
+    install(session, "tests", extras="[replication,testing,ray]")
+    session.run("pytest", "-W", "default", *(session.posargs or ["tests/polo_ray"]), env=THREADS)
+
+
+@nox.session
+def objects(session: nox.Session) -> None:
+    """A run kept on a store of objects: a local server that speaks S3."""
+    install(session, "tests", extras="[replication,testing]")
+    # botocore wants an older dateutil than the one that polo is tested with
+    groups = nox.project.dependency_groups(PYPROJECT, "objects")
+    session.install(*PYPROJECT["project"]["optional-dependencies"]["s3"], *groups)
+    session.run("pytest", "-W", "default", *(session.posargs or ["tests/store", "-m", "objects"]), env=THREADS)

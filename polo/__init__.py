@@ -48,6 +48,7 @@ _PUBLIC = {
     "Encoder": "polo.protocols",
     "Evaluator": "polo.protocols",
     "ExtraLoss": "polo.protocols",
+    "FillsParts": "polo.protocols",
     "Finding": "polo.protocols",
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
@@ -64,6 +65,7 @@ _PUBLIC = {
     "ItemTable": "polo.data",
     "Known": "polo.data",
     "Labelled": "polo.protocols",
+    "Launcher": "polo.protocols",
     "Limited": "polo.protocols",
     "Loss": "polo.protocols",
     "NamedBase": "polo.protocols",
@@ -89,6 +91,7 @@ _PUBLIC = {
     "Ref": "polo.plugin.component",
     "Ragged": "polo.data",
     "Whole": "polo.data",
+    "Work": "polo.protocols",
     "ReadsOwnTexts": "polo.protocols",
     "Refresh": "polo.protocols",
     "RanksAll": "polo.protocols",
@@ -180,6 +183,7 @@ if TYPE_CHECKING:
     from polo.protocols import Encoder as Encoder
     from polo.protocols import Evaluator as Evaluator
     from polo.protocols import ExtraLoss as ExtraLoss
+    from polo.protocols import FillsParts as FillsParts
     from polo.protocols import Finding as Finding
     from polo.protocols import Fits as Fits
     from polo.protocols import Foresees as Foresees
@@ -191,6 +195,7 @@ if TYPE_CHECKING:
     from polo.protocols import InForward as InForward
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
+    from polo.protocols import Launcher as Launcher
     from polo.protocols import Limited as Limited
     from polo.protocols import Loss as Loss
     from polo.protocols import NamedBase as NamedBase
@@ -227,6 +232,7 @@ if TYPE_CHECKING:
     from polo.protocols import Trouble as Trouble
     from polo.protocols import Vectors as Vectors
     from polo.protocols import Wanting as Wanting
+    from polo.protocols import Work as Work
     from polo.protocols import Writes as Writes
     from polo.randomness import RowRandom as RowRandom
     from polo.randomness import seed_of as seed_of

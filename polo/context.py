@@ -34,6 +34,8 @@ class Context:
         device: torch device name such as ``"cpu"`` or ``"cuda:0"``.
         say: prints one line for the user (to stderr).
         track: wraps an iterable in a progress bar: ``track(iterable, total, label)``.
+        shard: weights will be spread over processes: a policy that follows :class:`polo.protocols.FillsParts` has none
+            when it is built.
         kept: the folder in which the run keeps its base (``Based.keep_base``), if there is one already.
         kept_hash: what ``Based.base_hash`` gave of that base when the run began; another one must not be loaded.
     """
@@ -45,5 +47,6 @@ class Context:
     device: str = "cpu"
     say: Callable[[str], None] = field(default=lambda line: None)
     track: Callable[..., Any] = field(default=lambda iterable, total=None, label="": iterable)
+    shard: bool = False
     kept: Path | None = None
     kept_hash: str = ""

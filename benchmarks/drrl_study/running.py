@@ -19,8 +19,8 @@ from polo.model.scoring import score_every
 from polo.plugin.load import Plugins
 from polo.recipe import load
 from polo.run.compose import Composer
+from polo.run.device import accelerator_of
 from polo.run.prepare import for_policy, prepare
-from polo.run.run import accelerator_of
 from polo.store.files import write_json
 from polo.train.loop import Job, train
 

@@ -118,11 +118,8 @@ def load_model(
         quantise: hold the layers' matrices in fewer bits.
         device: where quantised weights are made; others stay in main memory.
     """
-    config = _read(path, lambda: AutoConfig.from_pretrained(path, trust_remote_code=trusted))
-    _no_kernels(path, config)
-    text = config.get_text_config()
-    capped = getattr(text, "attn_logit_softcapping", None) is not None
-    extra: dict[str, Any] = {"attn_implementation": "eager"} if capped else {}
+    attention = attention_of(path, trusted=trusted)
+    extra: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     if quantise is not None:
         extra |= {"quantization_config": how_to_load(quantise, dtype), "device_map": {"": device}}
     lm = _read(
@@ -134,6 +131,17 @@ def load_model(
     if quantise is not None:
         settle(lm)
     return lm
+
+
+def attention_of(path: str, *, trusted: bool = False) -> str | None:
+    """What must compute a model's attention; ``None`` for its default.
+
+    Raises:
+        InputError: its config asks for code of its own.
+    """
+    config = _read(path, lambda: AutoConfig.from_pretrained(path, trust_remote_code=trusted))
+    _no_kernels(path, config)
+    return "eager" if getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None else None
 
 
 def _no_kernels(path: str, config: Any) -> None:

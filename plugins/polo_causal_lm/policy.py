@@ -26,6 +26,7 @@ from polo_causal_lm.engines.choose import FEW
 from polo_causal_lm.engines.tree import tree_scores
 from polo_causal_lm.foundation import Foundation, chosen_base
 from polo_causal_lm.generation import generate_titles
+from polo_causal_lm.hollow import hollow_of
 from polo_causal_lm.loading import dtype_of, enable_checkpointing, load_model, load_tokenizer
 from polo_causal_lm.options import CausalLMOptions
 from polo_causal_lm.own_texts import RowTexts, cut_prompts
@@ -78,23 +79,34 @@ class CausalLM:
         self.dtype = dtype_of(options, context.device)
         kind = None if options.quantise == "none" else options.quantise
         load = partial(load_model, str(self.base_path), self.dtype, trusted=trusted)
-        lm = load(quantise=kind, device=context.device)
+        self._hollow = hollow_of(options, context, self.base_path, self.dtype)
+        lm = load(quantise=kind, device=context.device) if self._hollow is None else self._hollow.lm
         self.max_tokens = longest_row(lm.config.get_text_config(), options.max_tokens, context.say)
         if options.overlong == "cut_left":
             cut_prompts(self.texts, self.max_tokens, splits, context.say)
         if options.checkpointing:
             enable_checkpointing(lm)
-        self._weights = trained(options, lm, load, context.device, context.seed)
+        device = context.device if self._hollow is None else None
+        self._weights = trained(options, lm, load, device, context.seed)
         self.model = self._weights.model
         self._ways = Ways(options, self.model, self.max_tokens, context.say)
         self.module: nn.Module = self._ways.scorer
-        few = few_rows(splits, self.texts, self.pool, self.fits) if options.self_check or options.compile else None
-        if options.self_check and few is not None:
+        checked = options.self_check and self._hollow is None
+        few = few_rows(splits, self.texts, self.pool, self.fits) if checked or options.compile else None
+        if checked and few is not None:
             self._ways.check(few, self.dtype, self._weights.words)
         size = token_bytes(lm.config, self.dtype)
         self._best = None if isinstance(self.texts, RowTexts) else BestTitles(self.texts, size)
         if options.compile:
             self._ways.compile(few, self.dtype)
+        if self._hollow is not None:
+            self._hollow.settle(self.module)
+
+    def fill(self) -> None:
+        """As :class:`polo.FillsParts` says."""
+        if self._hollow is not None:
+            self._hollow.fill()
+            self._hollow = None
 
     @property
     def engine(self) -> str:

@@ -166,21 +166,23 @@ class Whole:
         tokenizer.save_pretrained(str(folder))
 
 
-def trained(options: CausalLMOptions, lm: Any, again: Again, device: str, seed: int) -> Trained:
+def trained(options: CausalLMOptions, lm: Any, again: Again, device: str | None, seed: int) -> Trained:
     """What of ``lm`` is trained, as the options say, on ``device``.
 
     Args:
         options: of the policy.
         lm: the base.
         again: makes the base anew.
-        device: where all of it lies in the end.
+        device: where all of it lies in the end; ``None`` leaves it in main memory.
         seed: of new adapters.
     """
-    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+    cuda = device is not None and device.startswith("cuda")
+    with torch.random.fork_rng(devices=[torch.device(str(device))] if cuda else []):
         torch.manual_seed(seed)
         if options.lora == "none":
             made: Trained = Whole(lm)
         else:
             made = Adapters(lm, options.lora, again, quantised=options.quantise != "none")
-        made.model.to(device)
+        if device is not None:
+            made.model.to(device)
     return made

@@ -62,6 +62,7 @@ def diagnose(
     from polo.report.diagnosis import page
     from polo.run import diagnose as work
     from polo.store.files import write_bytes
+    from polo.store.mirror import is_remote
     from polo.train.interrupt import Interrupted
 
     name = resolved.recipe.name
@@ -76,7 +77,8 @@ def diagnose(
     except Interrupted as stopped:
         note(stopped.advice)
         sys.exit(INTERRUPTED)
-    place = out or Path(resolved.recipe.out) / f"{name}-diagnosis.html"
+    beside = Path() if is_remote(resolved.recipe.out) else Path(resolved.recipe.out)
+    place = out or beside / f"{name}-diagnosis.html"
     write_bytes(place, page(name, found, shlex.join(["polo", *sys.argv[1:]])).encode())
     _print(found, json=json)
     print(place, flush=True)

@@ -32,6 +32,7 @@ PLURALS: Mapping[str, str] = {
     "encoders": "encoder",
     "audits": "audit",
     "trackers": "tracker",
+    "launchers": "launcher",
 }
 THINGS = (*PLURALS, "recipes", "plugins", "runs")
 

@@ -24,19 +24,37 @@ from polo.cli.common import (
     open_recipe,
 )
 from polo.cli.output import note
+from polo.errors import InputError
+from polo.run.opening import named
 
 ResumeOption = Annotated[
-    Path | None,
-    typer.Option(metavar="RUN", help="Go on in this run folder, from its newest checkpoint.", show_default=False),
+    str | None,
+    typer.Option(
+        metavar="RUN", help="Go on in this run folder (or s3://...), from its newest checkpoint.", show_default=False
+    ),
 ]
 ContinueOption = Annotated[
     bool, typer.Option("--continue", help="--resume with the newest unfinished run of this name.")
+]
+IntoOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN", help="--resume with this folder if a run began there, else begin one there.", show_default=False
+    ),
 ]
 RetrainOption = Annotated[
     bool,
     typer.Option("--retrain", help="With --resume: train stages again that began with other data, code or base."),
 ]
 ProcessesOption = Annotated[int, typer.Option(min=1, help="Processes on this machine that share each batch.")]
+LauncherOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What starts the processes, see: polo ls launchers. With options: '{use: NAME, KEY: VALUE}'.",
+        show_default=False,
+    ),
+]  # fmt: skip
 ShardOption = Annotated[
     bool, typer.Option("--shard", help="Spread the weights over the processes too (FSDP2); same results, less memory.")
 ]
@@ -55,6 +73,7 @@ def run(
     profile: ProfileOption = "auto",
     resume: ResumeOption = None,
     continue_: ContinueOption = False,
+    into: IntoOption = None,
     retrain: RetrainOption = False,
     seeds: SeedsOption = None,
     jobs: JobsOption = 1,
@@ -62,6 +81,7 @@ def run(
         bool, typer.Option("--dry-run", help="Check everything and show the plan; train nothing.")
     ] = False,
     processes: ProcessesOption = 1,
+    launcher: LauncherOption = None,
     shard: ShardOption = False,
     quiet: QuietOption = False,
     plugin: PluginOption = None,
@@ -88,27 +108,30 @@ def run(
         started=True,
         quiet=quiet,
     )
-    if processes > 1 and "LOCAL_RANK" not in os.environ:
-        from polo.run.launch import launch
+    if into is not None and (resume is not None or continue_):
+        raise InputError("a run goes on in one folder", where="--into", fix="drop it, or --resume and --continue")
+    if (processes > 1 or launcher is not None) and "LOCAL_RANK" not in os.environ:
+        from polo.run.compose import cache_dir
+        from polo.run.launching import launched, launcher_of, placed
 
         with contextlib.redirect_stderr(io.StringIO()):  # remarks come from the first process
-            opened()  # what is wrong is told here, and once
-        # `-m` would import from the current folder, whatever lies there, which the command `polo` does not
-        safe = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
-        sys.exit(launch([sys.executable, *safe, "-m", "polo", *sys.argv[1:]], processes))
+            resolved, plugins = opened()  # what is wrong is told here, and once
+        chosen = launcher_of(launcher or "local", plugins.catalogue, cache_dir(), note)
+        known = dry_run or continue_ or not (resume is None and into is None)
+        place = None if known else placed(resolved.recipe.out, named(resolved).recipe.name)
+        sys.exit(launched(chosen, sys.argv[1:], processes, place))
     resolved, plugins = opened()
+    resolved = named(resolved)
 
-    from polo.run.run import Run, named
+    from polo.run.place import Place
+    from polo.run.run import Run
     from polo.store.runfolder import RunFolder
     from polo.train.interrupt import Interrupted
 
-    resolved = named(resolved)
-    folder = None
-    if resume is not None:
-        folder = RunFolder.open(resume)
-    elif continue_:
-        folder = RunFolder.latest(Path(resolved.recipe.out), resolved.recipe.name)
-    job = Run(resolved, plugins, folder, shard=shard, retrain=retrain, quiet=quiet)
+    folder = RunFolder.latest(Path(resolved.recipe.out), resolved.recipe.name) if continue_ else None
+    told = resume or into
+    where = None if told is None else Place(told, begun=resume is not None)
+    job = Run(resolved, plugins, folder, place=where, shard=shard, retrain=retrain, quiet=quiet)
     if dry_run:
         job.dry_run()
         return

@@ -57,7 +57,8 @@ def run(
     """
     resolved, found = _open(recipe, overrides, profile, plugins, quiet, trust_plugins=trust_plugins, started=True)
 
-    from polo.run.run import Run, named
+    from polo.run.opening import named
+    from polo.run.run import Run
     from polo.store.runfolder import RunFolder
     from polo.train.interrupt import Interrupted
 

@@ -53,8 +53,10 @@ def spread(module: nn.Module, accelerator: Accelerator, *, shard: bool) -> nn.Mo
             where="--shard",
             fix="train in one type, or drop --shard",
         )
-    # as for evaluation: precision and device, but no wrapper that holds all weights
-    module = accelerator.prepare_model(module, evaluation_mode=True)
+    # as for evaluation: precision and device, but no wrapper that holds all weights. Nor are they moved where there are
+    # none yet; what there is, FSDP moves with its block
+    hollow = any(p.is_meta for p in module.parameters())
+    module = accelerator.prepare_model(module, device_placement=not hollow, evaluation_mode=True)
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     for block in blocks(module):
         fully_shard(block, mesh=mesh)

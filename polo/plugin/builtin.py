@@ -78,6 +78,19 @@ def polo_weight_averages() -> Sequence[Component]:
 
 
 @hookimpl
+def polo_launchers() -> Sequence[Component]:
+    """Processes of this machine. torchrun and the like launch from outside and need no declaration."""
+    return [
+        Component(
+            name="local",
+            build="polo.run.processes:Local",
+            options="polo.run.processes:LocalOptions",
+            summary="processes of this machine",
+        )
+    ]
+
+
+@hookimpl
 def polo_recipes() -> Sequence[Path]:
     """Recipes inside the wheel, else those of the checkout."""
     here = Path(__file__).resolve().parents[1]

@@ -31,6 +31,7 @@ KINDS: Mapping[str, str] = {
     "baseline": "polo_baselines",
     "audit": "polo_audits",
     "tracker": "polo_trackers",
+    "launcher": "polo_launchers",
 }
 
 

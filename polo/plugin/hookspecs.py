@@ -98,6 +98,11 @@ def polo_trackers() -> Sequence[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
+def polo_launchers() -> Sequence[Component]:  # type: ignore[empty-body]
+    """What starts the processes of a run: ``polo run --launcher NAME``. :class:`polo.protocols.Launcher`."""
+
+
+@hookspec
 def polo_recipes() -> Sequence[Path]:  # type: ignore[empty-body]
     """Folders of recipes for ``polo ls recipes`` and ``polo cp``."""
 

@@ -25,6 +25,8 @@ from polo.protocols.evaluation import Evaluator as Evaluator
 from polo.protocols.evaluation import Labelled as Labelled
 from polo.protocols.evaluation import Totals as Totals
 from polo.protocols.evaluation import Wanting as Wanting
+from polo.protocols.launcher import Launcher as Launcher
+from polo.protocols.launcher import Work as Work
 from polo.protocols.optimiser import Grouped as Grouped
 from polo.protocols.optimiser import Optimiser as Optimiser
 from polo.protocols.optimiser import ParamGroup as ParamGroup
@@ -37,6 +39,7 @@ from polo.protocols.policy import Drawn as Drawn
 from polo.protocols.policy import DrawsItems as DrawsItems
 from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import ExtraLoss as ExtraLoss
+from polo.protocols.policy import FillsParts as FillsParts
 from polo.protocols.policy import Fits as Fits
 from polo.protocols.policy import Foresees as Foresees
 from polo.protocols.policy import HasFacts as HasFacts

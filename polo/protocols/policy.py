@@ -304,3 +304,15 @@ class Embeds(Protocol):
 
     def vectors(self, rows: Rows) -> tuple[Float[Tensor, "b d"], Float[Tensor, "n d"]]:
         """Both, of one call of ``module``."""
+
+
+@runtime_checkable
+class FillsParts(Protocol):
+    """A policy that can be spread over processes before it has weights, so that none of them ever holds all."""
+
+    def fill(self) -> None:
+        """Gives a module that was built with ``Context.shard`` its weights, each process its part; called once.
+
+        Parameters without weights are on torch's ``meta`` device until then. Does nothing where there are none, since
+        the policy could not but be built with all its weights.
+        """

@@ -53,10 +53,18 @@ class Composer:
         console: for messages and progress.
         device: torch device name.
         run: folder of a run that is there already; the base that it keeps is taken, if it is still the same.
+        shard: weights will be spread over processes.
     """
 
     def __init__(
-        self, resolved: Resolved, catalogue: Catalogue, console: Console, device: str = "cpu", run: Path | None = None
+        self,
+        resolved: Resolved,
+        catalogue: Catalogue,
+        console: Console,
+        device: str = "cpu",
+        run: Path | None = None,
+        *,
+        shard: bool = False,
     ) -> None:
         kept = base_beside(run)
         self._resolved, self._catalogue = resolved, catalogue
@@ -65,6 +73,7 @@ class Composer:
             cache=cache_dir(),
             build=self.build,
             device=device,
+            shard=shard,
             kept=kept,
             kept_hash="" if run is None or kept is None else began_with(run),
             say=console.say,

@@ -20,7 +20,8 @@ from polo.plugin.load import Plugins
 from polo.protocols import Embeds, Policy
 from polo.recipe.model import Resolved
 from polo.report.diagnosis import Diagnosed, Seen
-from polo.run.run import Run, named
+from polo.run.opening import named
+from polo.run.run import Run
 from polo.store.runfolder import RunFolder
 
 #: rows at whose vectors curvature is measured

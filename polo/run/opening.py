@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polo.errors import InputError, RecipeError
@@ -62,6 +62,14 @@ def open_recipe(
         for warning in record.warnings:
             say(f"plugin {record.label}: {warning}")
     return resolved, plugins
+
+
+def named(resolved: Resolved) -> Resolved:
+    """The recipe under the name that its run gets: the profile's name is part of it."""
+    if resolved.profile is None:
+        return resolved
+    name = f"{resolved.recipe.name}-{resolved.profile}"
+    return replace(resolved, recipe=replace(resolved.recipe, name=name), tree={**resolved.tree, "name": name})
 
 
 def _trust(recipe: str, without: Sequence[str], *, granted: bool, started: bool, builds: bool) -> Trust:

@@ -17,7 +17,7 @@ from polo.plugin.load import Plugins
 from polo.protocols import Policy, Scorer, TopItems
 from polo.recipe.model import Resolved
 from polo.run.compose import Composer
-from polo.run.run import accelerator_of
+from polo.run.device import accelerator_of
 from polo.store.provenance import same_base
 from polo.store.runfolder import RunFolder
 

@@ -9,71 +9,41 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from accelerate.utils import broadcast_object_list
 
 from polo.console import Console
-from polo.errors import InputError
-from polo.model.sharding import can_shard, spread
+from polo.errors import InputError, PoloError
+from polo.model.sharding import can_shard, spread, unsharded
 from polo.model.weights import Weights, snapshot
 from polo.plugin.load import Plugins
-from polo.protocols import Based, Policy, Together
+from polo.protocols import Based, FillsParts, Policy, Together
 from polo.randomness import seed_of
 from polo.recipe import to_yaml
-from polo.recipe.model import Recipe, Resolved
+from polo.recipe.model import Resolved
 from polo.run import plan
 from polo.run.assess import assess, protocol_of
 from polo.run.auditing import at_start
 from polo.run.compose import Composer
+from polo.run.device import accelerator_of
 from polo.run.fingerprint import Print
-from polo.run.launch import peer_lost
+from polo.run.place import Place, new_place
 from polo.run.prepare import Prepared, for_policy, prepare
+from polo.run.processes import peer_lost
 from polo.run.resumed import same_recipe
 from polo.run.stages import Stages
 from polo.run.watching import Watch
 from polo.store import provenance
 from polo.store.cost import Ledger
 from polo.store.files import cannot_write, write_bytes, write_json
+from polo.store.mirror import Mirror, check_store, is_remote
 from polo.store.provenance import base_of, facts_of, same_base
-from polo.store.runfolder import RunFolder
+from polo.store.runfolder import RunFolder, stamped
 from polo.store.shapes import Provenance, read
-
-
-def accelerator_of(recipe: Recipe) -> Accelerator:
-    """Device and precision as the recipe says; raises InputError for a GPU that is not there."""
-    gpu = torch.cuda.is_available()
-    if recipe.device == "cuda" and not gpu:
-        raise InputError(
-            "the recipe asks for a GPU, torch sees none",
-            where="device",
-            fix="device=cpu, or install a CUDA build of torch",
-        )
-    cpu = recipe.device == "cpu" or not gpu
-    precision = "no" if recipe.precision == "fp32" or (recipe.precision == "auto" and cpu) else "bf16"
-    # buffers (rotary tables) are constants; sending them around would tie the number of passes of the ranks together
-    ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
-    try:
-        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
-    except ValueError:  # an earlier run of this process had another precision or device, which accelerate remembers
-        if PartialState().num_processes > 1:
-            raise
-        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - its own way to begin anew
-        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
-
-
-def named(resolved: Resolved) -> Resolved:
-    """The recipe under the name that its run gets: the profile's name is part of it."""
-    if resolved.profile is None:
-        return resolved
-    name = f"{resolved.recipe.name}-{resolved.profile}"
-    return replace(resolved, recipe=replace(resolved.recipe, name=name), tree={**resolved.tree, "name": name})
 
 
 class Run:
@@ -83,6 +53,7 @@ class Run:
         resolved: the recipe.
         plugins: loaded plugins, for their catalogue, events and provenance.
         resume: a run folder to go on in; ``None`` starts a new one.
+        place: the user's name of where to go on or begin; ``None`` for a folder of its own among those of ``out``.
         shard: each process keeps a part of the weights only. Memory, not mathematics.
         retrain: train stages of ``resume`` again that were made from other data, code or base than today's.
         quiet: say nothing but warnings.
@@ -97,6 +68,7 @@ class Run:
         plugins: Plugins,
         resume: RunFolder | None = None,
         *,
+        place: Place | None = None,
         shard: bool = False,
         retrain: bool = False,
         quiet: bool = False,
@@ -104,7 +76,14 @@ class Run:
         self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
         self._accelerator = accelerator_of(self.recipe)
         self.console = Console(silent=not self._accelerator.is_main_process, quiet=quiet)
-        self._resumed, self._shard, self._retrain = resume, shard, retrain
+        if (url := place.url if place else self.recipe.out) and is_remote(url):
+            check_store(url)
+        if resume is None and place is not None:
+            with self._accelerator.local_main_process_first():
+                if self._accelerator.is_local_main_process:
+                    place.fetch()
+            resume = place.resumed()
+        self._resumed, self._place, self._shard, self._retrain = resume, place, shard, retrain
         if shard:
             can_shard(self._accelerator)
         if resume is not None:
@@ -121,7 +100,7 @@ class Run:
         """Data, objectives and rows; raises everything that can be known without the model."""
         device = str(self._accelerator.device)
         place = None if run is None else run.path
-        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, run=place)
+        composer = Composer(self.resolved, self._plugins.catalogue, self.console, device, run=place, shard=self._shard)
         with self._main_first():
             splits = composer.data()
         ready = prepare(self.recipe, composer, splits)
@@ -146,10 +125,13 @@ class Run:
         torch.manual_seed(seed_of(self.recipe.seed, "policy"))
         with self._main_first():
             policy = ready.composer.policy()
-        if self.recipe.init_from is not None:
-            policy.load(Path(self.recipe.init_from))
         ready = for_policy(ready, self.recipe, policy, self.console.say)
         policy.module = spread(policy.module, self._accelerator, shard=self._shard)
+        if isinstance(policy, FillsParts):
+            policy.fill()
+        if self.recipe.init_from is not None:
+            with unsharded(policy.module):
+                policy.load(Path(self.recipe.init_from))
         return policy, ready
 
     def opened(self, folder: RunFolder | None) -> tuple[Policy, Prepared]:
@@ -192,6 +174,7 @@ class Run:
                 self._describe(folder, ready, policy)
                 at_start(folder, self.recipe, ready, policy, self.console.say)
                 watch.started(folder.path, self.resolved.tree)
+                folder.publish()
             stages = self._stages(folder, ready, policy, watch)
             if self._retrain:
                 stages.forget_changed(prints)
@@ -203,14 +186,21 @@ class Run:
         except BaseException as caught:
             error = peer_lost(caught) if self._accelerator.num_processes > 1 else caught
             if isinstance(caught, KeyboardInterrupt):
-                self.console.say(f"go on with the same command and --resume {folder.path}")
+                self.console.say(f"go on with the same command and --resume {folder.called}")
             if error is not caught:
                 raise error from caught
             raise
         finally:
             if self.is_main:
                 watch.ended(folder.path, error)
+            arrived = folder.publish()
             folder.release()
+        if not arrived:
+            raise PoloError(
+                f"the run ended well, in {folder.path}, but not all of it could be copied",
+                where=str(self._place.name if self._place else self.recipe.out),
+                fix="the same command with --resume and that folder's URL tries again",
+            )
         return folder, results
 
     def _stages(self, folder: RunFolder, ready: Prepared, policy: Policy, watch: Watch | None = None) -> Stages:
@@ -228,15 +218,23 @@ class Run:
         return prints
 
     def _folder(self) -> RunFolder:
+        recipe = self.recipe
+        where = self._place
         if self._resumed is not None:
             folder = self._resumed
         else:
-            place = [str(RunFolder.create(Path(self.recipe.out), self.recipe.name).path) if self.is_main else ""]
+            where = where or new_place(recipe.out, stamped(recipe.name))
+            made = [""]
+            if self.is_main:
+                new = RunFolder.create(Path(recipe.out), recipe.name) if where is None else RunFolder.at(where.folder)
+                made = [str(new.path)]
             if self._accelerator.num_processes > 1:
-                broadcast_object_list(place)
-            folder = RunFolder(Path(place[0]))
+                broadcast_object_list(made)
+            folder = RunFolder(Path(made[0]))
         if self.is_main:
             folder.claim()
+            if where is not None and where.url is not None:
+                folder.mirror = Mirror(where.url, folder.path, self.console.say)
         return folder
 
     def _describe(self, folder: RunFolder, ready: Prepared, policy: Policy) -> None:

@@ -149,6 +149,7 @@ class Stages:
         with unsharded(self.policy.module):
             if self.accelerator.is_main_process:
                 self._write(name, cache_dir() / "stages" / fingerprint, ledger)
+                self.folder.publish()
         self.accelerator.wait_for_everyone()
 
     def _write(self, name: str, cached: Path, ledger: Ledger) -> None:
@@ -209,7 +210,8 @@ class Stages:
                 checkpoints=self.folder.checkpoints,
                 log=log,
                 rewind=rewind,
+                saved=self.folder.publish,
                 remedies=self.ready.composer.remedies("collapse"),
-                resume_hint=f"go on with the same command and --resume {self.folder.path}",
+                resume_hint=f"go on with the same command and --resume {self.folder.called}",
             )
         )

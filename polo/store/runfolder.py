@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from polo.errors import InputError
 from polo.plugin.trust import Kept
-from polo.store.files import cannot_write, damage, sweep, write_bytes
+from polo.store.files import TEMPORARY, cannot_write, damage, sweep, write_bytes
+from polo.store.mirror import Mirror
 from polo.store.shapes import parsed
 
 #: what stands behind the name of a recipe in that of a run: its stamp, and a number where two have one stamp
@@ -22,6 +23,10 @@ _STAMP = re.compile(r"^(\d{8}-\d{6})(?:-(\d+))?$")
 
 #: a line for each step and each measurement; a stage that is kept for other runs has its own lines beside it
 LOG: Final = "metrics.jsonl"
+
+
+#: what a run writes before it can be gone on with, and writes again if it begins again
+_FIRST: Final = frozenset({".lock", "base", "cost.json", "provenance.json", "recipe.yaml"})
 
 
 class RunFolder:
@@ -34,14 +39,16 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: where else the run is kept
+        self.mirror: Mirror | None = None
         self._lock: int | None = None
 
     @classmethod
     def create(cls, out: Path, name: str) -> RunFolder:
         """A new folder ``out/NAME-STAMP``; two runs that start in one second get two folders."""
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        called = stamped(name)
         for attempt in range(1, 1000):
-            path = out / (f"{name}-{stamp}" if attempt == 1 else f"{name}-{stamp}-{attempt}")
+            path = out / (called if attempt == 1 else f"{called}-{attempt}")
             try:
                 path.mkdir(parents=True, exist_ok=False)
             except FileExistsError:
@@ -49,8 +56,8 @@ class RunFolder:
             except OSError as error:
                 raise _no_folder(path, error) from error
             try:
-                for name in ("checkpoints", "stages", "eval"):
-                    (path / name).mkdir()
+                for room in cls(path).rooms:
+                    room.mkdir()
             except OSError as error:
                 shutil.rmtree(path, ignore_errors=True)
                 raise _no_folder(path, error) from error
@@ -58,9 +65,33 @@ class RunFolder:
         raise InputError("a thousand runs of this name started in this second", where=str(out))
 
     @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        """A new run in this very folder, which may be there already if nothing is in it.
+
+        Raises:
+            InputError: it is something else, or cannot be made.
+        """
+        folder = cls(path.resolve())
+        try:
+            for room in folder.rooms:
+                room.mkdir(parents=True, exist_ok=True)
+            inside = [one for room in folder.rooms for one in room.iterdir()]
+            beside = [one for one in folder.path.iterdir() if one not in folder.rooms and one.name not in _FIRST]
+            found = [one.name for one in (*inside, *beside) if not one.name.startswith(TEMPORARY)]
+        except OSError as error:
+            raise _no_folder(path, error) from error
+        if found:
+            raise InputError(
+                f"a run cannot begin in this folder, which holds other files ({min(found)})",
+                where=str(path),
+                fix="name a new folder, or one of a run that has begun",
+            )
+        return folder
+
+    @classmethod
     def open(cls, path: Path) -> RunFolder:
         """An existing run."""
-        if not (path / "resolved.yaml").is_file():
+        if not cls(path).begun:
             raise InputError("this is not the folder of a run (it has no resolved.yaml)", where=str(path),
                              fix="`polo ls runs` lists the runs here")  # fmt: skip
         return cls(path.resolve())
@@ -116,11 +147,30 @@ class RunFolder:
         for place in (self.path, self.checkpoints, self.path / "stages", *self.path.glob("eval*")):
             sweep(place)
 
+    @property
+    def called(self) -> str:
+        """What ``--resume`` takes to go on in this run."""
+        return str(self.path) if self.mirror is None else self.mirror.url
+
+    def publish(self) -> bool:
+        """Something whole was written: copies it to wherever else the run is kept; whether it arrived."""
+        return self.mirror is None or self.mirror.push()
+
     def release(self) -> None:
         """Ends what :meth:`claim` began."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    @property
+    def rooms(self) -> tuple[Path, ...]:
+        """The folders inside that every run has."""
+        return self.checkpoints, self.path / "stages", self.path / "eval"
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run began here, so that it can go on."""
+        return (self.path / "resolved.yaml").is_file()
 
     @property
     def checkpoints(self) -> Path:
@@ -188,6 +238,11 @@ class RunFolder:
         # compared as bytes: half a line that a crash left must go too, or the next line would be glued to it
         if path.is_file() and kept != path.read_bytes():
             write_bytes(path, kept)
+
+
+def stamped(name: str) -> str:
+    """What a run of a recipe of this name that begins now is called."""
+    return f"{name}-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}"
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -51,6 +51,7 @@ class Job:
         checkpoints: folder for checkpoints.
         log: receives each metric line.
         rewind: forgets the lines of a stage from a step on (-1: all of them); called before the first new one.
+        saved: called on the first process after a checkpoint was written.
         resume_hint: how to go on after an interruption.
         remedies: what is made against a collapse, as a warning names it.
     """
@@ -72,6 +73,7 @@ class Job:
     log: Callable[[Mapping[str, Any]], None]
     rewind: Callable[[str, int], None]
     resume_hint: str
+    saved: Callable[[], object] = lambda: None
     remedies: Sequence[str] = ()
 
 
@@ -207,6 +209,8 @@ def _save(
     place = job.checkpoints / f"{job.name}-{progress.step}"
     main = bool(job.accelerator.is_main_process)
     checkpoint.save(place, job.policy, optimizer, components, progress, writes=main)
+    if main:
+        job.saved()
     job.accelerator.wait_for_everyone()
 
 

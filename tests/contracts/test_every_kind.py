@@ -35,6 +35,7 @@ APART = {
     ("encoder", "file"): "needs a file: test_encoders.py",
     ("encoder", "text_encoder"): "needs a model: tests/polo_tfllmer",
     ("data", "sequences"): "needs files: tests/polo_datasets/test_sequences.py",
+    ("launcher", "ray"): "needs Ray: session ray",
     ("tracker", "mlflow"): "needs its library: session trackers",
     ("tracker", "tensorboard"): "needs its library: session trackers",
     ("tracker", "wandb"): "needs its library: session trackers",

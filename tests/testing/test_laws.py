@@ -11,6 +11,7 @@ from polo.testing.laws.declaration import LAWS, builds
 from polo.testing.stand_ins import RECORD
 from polo.testing.subject import Subject
 from tests.testing.broken import Broken
+from tests.testing.broken_launchers import LAUNCHERS
 from tests.testing.broken_measures import AUDITS, BASELINES, DATA, ENCODERS, EVALUATORS, TRACKERS
 from tests.testing.broken_models import AVERAGES, BASES, OPTIMISERS, POLICIES, SCORERS
 from tests.testing.broken_training import BETAS, LOSSES, SAMPLERS
@@ -30,6 +31,7 @@ BROKEN = {
     "baseline": BASELINES,
     "audit": AUDITS,
     "tracker": TRACKERS,
+    "launcher": LAUNCHERS,
 }
 CASES = [(kind, law, broken) for kind, table in BROKEN.items() for law, broken in table.items()]
 

@@ -1,7 +1,8 @@
 """Several processes of one run on one machine: starts them, and sees that all go on or all end.
 
 Knows processes, not what they compute; imports no torch. Programs that start processes themselves (torchrun, those of
-clusters) set ``LOCAL_RANK`` and do without this.
+clusters) set ``LOCAL_RANK`` and do without this. torch's own agent is not used, since it stops the others at the moment
+when one of them fails, before they have said why (``tests/run/test_elastic.py`` shows it), and takes torch to start.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from types import FrameType
-from typing import IO
+from typing import IO, Annotated
 
+from annotated_types import Ge
+
+from polo.context import Context
 from polo.errors import PoloError
+from polo.protocols import Work
 
 #: seconds that the others have to end by themselves after one has failed, and again after they were asked to
 GRACE = 10.0
@@ -28,6 +34,42 @@ POLL = 0.05
 _GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
 
 Child = subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalOptions:
+    """Options of ``local``."""
+
+    #: how often all processes begin again, from the newest checkpoint, after one of them was lost
+    restarts: Annotated[int, Ge(0)] = 0
+
+
+class Local:
+    """Processes of this machine; follows :class:`polo.protocols.Launcher`."""
+
+    def __init__(self, options: LocalOptions, context: Context) -> None:
+        self._restarts, self._say = options.restarts, context.say
+
+    def launch(self, work: Work) -> int:
+        """Runs the processes, anew after a failure as often as the options allow; a mistake of the user is no failure.
+
+        Raises:
+            PoloError: a process was ended by a signal, once more than there are restarts.
+        """
+        for left in range(self._restarts, -1, -1):
+            try:
+                code = launch(work.words, work.processes)
+            except PoloError as error:
+                if not left:
+                    raise
+                what = error.what
+            else:
+                if code not in work.again or not left:
+                    return code
+                what = f"a process ended with code {code}"
+            self._say(f"{what}; all begin again from the newest checkpoint ({self._restarts - left + 1} of "
+                      f"{self._restarts})")  # fmt: skip
+        raise AssertionError  # the last turn returns or raises
 
 
 def launch(words: Sequence[str], processes: int) -> int:

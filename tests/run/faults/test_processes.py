@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from polo.errors import PoloError
-from polo.run import launch as module
-from polo.run.launch import launch, peer_lost
+from polo.run import processes as module
+from polo.run.processes import launch, peer_lost
 from tests.run.faults.places import furnish, run_folder
 
 #: a head that ends the process of rank $DYING at its third call

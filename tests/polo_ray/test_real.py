@@ -1,0 +1,154 @@
+"""The launcher ``ray`` with the real Ray on CPUs: a worker is killed, and the run ends as if none were."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from polo.testing import parametrize_with_checks
+
+Cluster = pytest.importorskip("ray.cluster_utils", reason="needs Ray: session ray").Cluster
+
+pytestmark = pytest.mark.ray
+
+RECIPE = """\
+polo: 1
+name: toy
+data: {use: demo, items: 100, users: 60, shortest: 8, longest: 10}
+candidates: {n: 10}
+policy: {use: mf, dim: 8}
+reference: none
+stages:
+  prefer: {sampler: {use: uniform, k: 4}, loss: dying, steps: 6, lr: 1e-2, batch: 16, checkpoint: 2}
+evaluate: {evaluators: [{use: hit_ratio, k: [1]}], baselines: []}
+"""
+
+#: a head in which, once, in the 5th step, the process of rank 1 or the worker that runs it dies, or waits for ever
+DYING = """
+import os
+import pathlib
+import signal
+
+from polo import Component, hookimpl
+
+
+class Dying:
+    needs = frozenset({"negatives"})
+
+    def __init__(self, options, context):
+        self._calls = 0
+
+    def __call__(self, scores, keep, beta):
+        self._calls += scores.policy.requires_grad
+        marker = pathlib.Path(os.environ["POLO_TEST_MARKER"])
+        if self._calls == 10 and os.environ.get("RANK") == "1" and not marker.exists():
+            marker.touch()
+            victim = os.getppid() if os.environ["POLO_TEST_DYING"] == "worker" else os.getpid()
+            if os.environ["POLO_TEST_DYING"] in ("process", "worker"):
+                os.kill(victim, signal.SIGKILL)
+            if os.environ["POLO_TEST_DYING"] != "none":
+                signal.pause()
+        return ((scores.rejected - scores.chosen[:, None]).sigmoid() * keep).sum(dim=1)
+
+
+@hookimpl
+def polo_loss_heads():
+    return [Component(name="dying", build=":Dying", options=None, summary="ends a process", source="none")]
+"""
+
+
+@parametrize_with_checks("launcher", "ray")
+def test_contract(check) -> None:
+    check()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("ray")
+    (place / "toy.yaml").write_text(RECIPE)
+    (place / "dying.py").write_text(DYING)
+    return place
+
+
+def start(place: Path, into: str, *words: str, dying: str = "none", launcher: str = "ray") -> subprocess.Popen[str]:
+    """A run on two workers; each has a cache of its own, so that no stage is taken from another."""
+    told = {"POLO_CACHE": str(place / f"cache-{into}"), "OMP_NUM_THREADS": "1", "POLO_TEST_DYING": dying,
+            "POLO_TEST_MARKER": str(place / f"marker-{into}")}  # fmt: skip
+    run = ["run", "toy.yaml", "--plugin", "dying.py", "--into", into, "--processes", "2", "--launcher", launcher]
+    return subprocess.Popen(
+        [sys.executable, "-m", "polo", *run, *words], cwd=place, env={**os.environ, **told}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+    """What it said on stdout and stderr."""
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == code, out + err
+    return out, err
+
+
+def assert_same(one: Path, other: Path, off: float = 0.0) -> None:
+    a, b = (load_file(next((folder / "final").glob("*.safetensors"))) for folder in (one, other))
+    assert set(a) == set(b)
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=0, atol=off)
+    assert (other / "results.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Path) -> Path:
+    out, _ = ended(start(place, "undisturbed"))
+    assert out.splitlines()[-1] == str(place / "undisturbed")
+    return place / "undisturbed"
+
+
+def test_workers_of_ray_end_as_processes_of_this_machine(place: Path, undisturbed: Path) -> None:
+    ended(start(place, "local", launcher="local"))
+    assert_same(place / "local", undisturbed)
+
+
+@pytest.mark.parametrize("dying", ["process", "worker"])
+def test_a_killed_worker_changes_no_bit(place: Path, undisturbed: Path, dying: str) -> None:
+    _, said = ended(start(place, dying, dying=dying))
+    assert (place / f"marker-{dying}").exists()
+    assert "prefer: going on from step 4 of 6" in said
+    assert "Traceback" not in said
+    assert_same(undisturbed, place / dying)
+
+
+def test_a_mistake_is_told_once_and_not_tried_again(place: Path) -> None:
+    _, said = ended(start(place, "wrong", "candidates.n=2000"), code=2)
+    assert said.count("error:") == 1
+    assert "Traceback" not in said
+    assert not (place / "wrong").exists()
+
+
+def test_a_run_whose_node_dies_goes_on_with_fewer_workers(
+    place: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nodes with a CPU each, of which one is lost; sums are those of one process, in another order."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        process = start(place, "fewer", dying="waits", launcher="{use: ray, least: 1}")
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("prefer step 4"):
+                cluster.remove_node(node, allow_graceful=False)
+                break
+        _, said = ended(process)
+    finally:
+        cluster.shutdown()
+    assert "prefer: going on from step 4 of 6" in said
+    assert_same(undisturbed, place / "fewer", off=1e-5)
+    facts = json.loads((place / "fewer" / "provenance.json").read_text())
+    assert (facts["processes"]["count"], facts["continued"][-1]["processes"]["count"]) == (2, 1)
