@@ -48,7 +48,9 @@ _PUBLIC = {
     "Encoder": "polo.protocols",
     "Evaluator": "polo.protocols",
     "ExtraLoss": "polo.protocols",
+    "Finder": "polo.protocols",
     "Finding": "polo.protocols",
+    "FindsPlaces": "polo.protocols",
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
     "Foresees": "polo.protocols",
@@ -65,6 +67,7 @@ _PUBLIC = {
     "Known": "polo.data",
     "Labelled": "polo.protocols",
     "Limited": "polo.protocols",
+    "LooksNoFurther": "polo.protocols",
     "Loss": "polo.protocols",
     "NamedBase": "polo.protocols",
     "Need": "polo.protocols",
@@ -80,6 +83,8 @@ _PUBLIC = {
     "PeekDraw": "polo.protocols",
     "PeekTop": "polo.protocols",
     "Peers": "polo.protocols",
+    "Placed": "polo.protocols",
+    "PlacesItems": "polo.protocols",
     "Policy": "polo.protocols",
     "PoloError": "polo.errors",
     "Program": "polo.plugin.component",
@@ -178,7 +183,9 @@ if TYPE_CHECKING:
     from polo.protocols import Encoder as Encoder
     from polo.protocols import Evaluator as Evaluator
     from polo.protocols import ExtraLoss as ExtraLoss
+    from polo.protocols import Finder as Finder
     from polo.protocols import Finding as Finding
+    from polo.protocols import FindsPlaces as FindsPlaces
     from polo.protocols import Fits as Fits
     from polo.protocols import Foresees as Foresees
     from polo.protocols import Generates as Generates
@@ -190,6 +197,7 @@ if TYPE_CHECKING:
     from polo.protocols import InParts as InParts
     from polo.protocols import Labelled as Labelled
     from polo.protocols import Limited as Limited
+    from polo.protocols import LooksNoFurther as LooksNoFurther
     from polo.protocols import Loss as Loss
     from polo.protocols import NamedBase as NamedBase
     from polo.protocols import Need as Need
@@ -202,6 +210,8 @@ if TYPE_CHECKING:
     from polo.protocols import PeekDraw as PeekDraw
     from polo.protocols import PeekTop as PeekTop
     from polo.protocols import Peers as Peers
+    from polo.protocols import Placed as Placed
+    from polo.protocols import PlacesItems as PlacesItems
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import RanksAll as RanksAll

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from polo.data import FloatArray, IntArray, Rows
+from polo.data import FloatArray, IntArray, Ragged, Rows
+from polo.protocols.finding import Placed
 from polo.protocols.policy import Policy
 from polo.protocols.ranking import Numbers
 
@@ -31,6 +32,26 @@ class RanksAll(Protocol):
         """What scores blocks of rows, whose lists hold every item in order, with the policy as it is now.
 
         What does not depend on rows is computed once, here.
+        """
+
+
+#: of b rows and the items that each asks for (what is relevant, then its target): by suffix of the metrics' names, the
+#: best items and the places; and how many tokens each target's score ran over, ``[b]`` (``None``: these are no sums)
+Finder = Callable[[Rows, Ragged], tuple[Mapping[str, Placed], IntArray | None]]
+
+
+@runtime_checkable
+class FindsPlaces(Protocol):
+    """A scorer that has the best items and the places of relevant ones found in a whole catalogue, not all scored."""
+
+    #: ranks beyond this one are not told apart; ``None``: every rank is found
+    deepest: int | None
+
+    def finder(self, policy: Policy) -> Finder:
+        """What finds them with the policy as it is now.
+
+        Raises:
+            InputError: the policy finds none, or its weights are sharded.
         """
 
 
