@@ -50,6 +50,7 @@ _PUBLIC = {
     "ExtraLoss": "polo.protocols",
     "Finder": "polo.protocols",
     "Finding": "polo.protocols",
+    "FindsBest": "polo.protocols",
     "FindsPlaces": "polo.protocols",
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
@@ -185,6 +186,7 @@ if TYPE_CHECKING:
     from polo.protocols import ExtraLoss as ExtraLoss
     from polo.protocols import Finder as Finder
     from polo.protocols import Finding as Finding
+    from polo.protocols import FindsBest as FindsBest
     from polo.protocols import FindsPlaces as FindsPlaces
     from polo.protocols import Fits as Fits
     from polo.protocols import Foresees as Foresees

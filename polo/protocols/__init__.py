@@ -59,6 +59,7 @@ from polo.protocols.ranking import Ranked as Ranked
 from polo.protocols.scoring import Chooses as Chooses
 from polo.protocols.scoring import Every as Every
 from polo.protocols.scoring import Finder as Finder
+from polo.protocols.scoring import FindsBest as FindsBest
 from polo.protocols.scoring import FindsPlaces as FindsPlaces
 from polo.protocols.scoring import Generates as Generates
 from polo.protocols.scoring import InParts as InParts

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from polo.data import FloatArray, IntArray, Ragged, Rows
-from polo.protocols.finding import Placed
+from polo.protocols.finding import Placed, Top
 from polo.protocols.policy import Policy
 from polo.protocols.ranking import Numbers
 
@@ -72,6 +72,16 @@ class Chooses(Protocol):
 
         Not the best-scored candidate: the token that is likeliest now may lead to titles that are unlikely as a whole.
         """
+
+
+@runtime_checkable
+class FindsBest(Protocol):
+    """What a scorer may do besides, for serving: find the best items of the catalogue without scoring all of it."""
+
+    def top_items(
+        self, policy: Policy, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None
+    ) -> Top:
+        """What a policy that is :class:`~polo.protocols.TopItems` finds, with another engine in its place."""
 
 
 @runtime_checkable

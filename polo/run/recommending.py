@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from polo.console import Console
-from polo.data import PAD, IntArray, Rows, Splits
+from polo.data import PAD, IntArray, Ragged, Rows, Splits
 from polo.errors import InputError
 from polo.evaluate import recommend
 from polo.plugin.load import Plugins
-from polo.protocols import Policy, Scorer, TopItems
+from polo.protocols import FindsBest, Policy, Scorer, Top, TopItems
 from polo.recipe.model import Resolved
 from polo.run.compose import Composer
 from polo.run.run import accelerator_of
@@ -132,16 +132,17 @@ class Recommender:
             asked: by :meth:`ask`.
             top: how many.
             nodes: most evaluations of a search.
-            search: whether a policy that finds its best items itself may do so, instead of the scorer.
+            search: whether a policy that finds its best items itself may do so, instead of the scorer. A scorer that
+                finds them does so too.
 
         Raises:
-            InputError: the policy ranks only lists that it is shown, and none was given; or it does not search.
+            InputError: the policy ranks only lists that it is shown, and none was given; or nothing is searched.
         """
         policy = self._fits(asked)
-        if nodes is not None and not isinstance(policy, TopItems):
-            raise InputError("this policy does not search, it scores every item", where="--nodes", fix="drop --nodes")
-        if search and not asked.listed and isinstance(policy, TopItems):
-            found = recommend.best(policy, self._row(asked), top, asked.history, nodes)
+        found = None if asked.listed else self._found(policy, asked, top, nodes, search=search)
+        if nodes is not None and found is None:
+            raise InputError("nothing is searched here, every item is scored", where="--nodes", fix="drop --nodes")
+        if found is not None:
             there = found.items[0] != PAD
             items, proven = found.items[0][there], found.proven[0][there]
             name, among = ("probability", "all texts") if policy.unit == "logprob" else ("score", None)
@@ -156,6 +157,15 @@ class Recommender:
             for place, (item, value, sure) in enumerate(places, start=1)
         ]
         return Ranking(self.titles(asked.history), among, name, ranked)
+
+    def _found(self, policy: Policy, asked: Asked, top: int, nodes: int | None, *, search: bool) -> Top | None:
+        """The best of the catalogue by a search, if there is one."""
+        if search and isinstance(policy, TopItems):
+            return recommend.best(policy, self._row(asked), top, asked.history, nodes)
+        if not search and isinstance(self._scorer, FindsBest):
+            known = Ragged.of([asked.history.tolist()])
+            return self._scorer.top_items(policy, self._row(asked), top, without=known, nodes=nodes)
+        return None
 
     def decode(self, asked: Asked) -> str:
         """One title of the pool, decoded token by token."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from polo import PAD, BoolArray, Drawn, FloatArray, InputError, IntArray, Placed, Ragged, RowRandom, Rows, Top
 from polo_causal_lm.text import Texts
+from polo_causal_lm.topk.asking import Ask, find_by_asking
 from polo_causal_lm.topk.draws import Draws
 from polo_causal_lm.topk.find import Machine, find
 from polo_causal_lm.topk.places import Places
@@ -53,6 +54,10 @@ class BestTitles:
     def __len__(self) -> int:
         return len(self._texts.titles)
 
+    def longest(self, rows: Rows) -> int:
+        """Tokens of the longest prompt with the longest title of all."""
+        return max(len(prompt) for prompt in self._texts.prompts(rows)) + int(self._texts.title_lengths.max())
+
     @property
     def tree(self) -> TitleTree:
         """The titles' tree; made when it is first wanted."""
@@ -72,9 +77,20 @@ class BestTitles:
         Raises:
             InputError: see :meth:`CausalLM.top_items`.
         """
+        return self._searched(
+            rows, wish, without, lambda prompts, own: find(machine, self._token_bytes, self.tree, prompts, own)
+        )
+
+    def by_asking(self, ask: Ask, rows: Rows, wish: Wish, without: Ragged | None) -> Top:
+        """The same where another engine is asked what follows, see ``topk.asking``."""
+        return self._searched(rows, wish, without, lambda prompts, own: find_by_asking(ask, self.tree, prompts, own))
+
+    def _searched(
+        self, rows: Rows, wish: Wish, without: Ragged | None, run: Callable[[list[IntArray], list[Search]], None]
+    ) -> Top:
         self._check(wish, rows, without)
         searches = [Search(self.tree, wish, left_out(without, i)) for i in range(len(rows))]
-        find(machine, self._token_bytes, self.tree, self._texts.prompts(rows), searches)
+        run(self._texts.prompts(rows), searches)
         top = _empty(len(rows), wish.k)
         for i, search in enumerate(searches):
             _fill(top, i, search.items, search.scores)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from polo import Drawn, InputError, Placed, Ragged, RowRandom, Rows, Top
+from polo_causal_lm.topk.asking import Ask
 from polo_causal_lm.topk.best import BestTitles, left_out
 from polo_causal_lm.topk.find import Machine
 from polo_causal_lm.topk.search import Ranking, Wish
@@ -70,6 +71,24 @@ class FindsTitles(ABC):
             return best.by_scoring(lambda row: self._all(row, budget), rows, wish, without)
         with self._ways.fast_layers():
             return best.by_search(self._machine(budget, memory), rows, wish, without)
+
+    def top_items_asking(
+        self, ask: Ask, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None
+    ) -> Top:
+        """What :meth:`top_items` finds, where another engine that has this policy's weights is asked what follows.
+
+        Args:
+            ask: for (text, next tokens) of many questions, in token ids, log-probabilities in nats of each next token.
+            rows, k, without, nodes: as for :meth:`top_items`.
+
+        Raises:
+            InputError: see :meth:`top_items`.
+        """
+        return self._catalogue("search").by_asking(ask, rows, Wish(k, nodes=nodes), without)
+
+    def longest_text(self, rows: Rows) -> int:
+        """Tokens of the longest prompt with the longest title of all."""
+        return self._catalogue("search").longest(rows)
 
     def place_items(
         self,
