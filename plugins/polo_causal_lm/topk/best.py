@@ -19,9 +19,9 @@ from polo_causal_lm.topk.search import Ranking, Search, Wish
 from polo_causal_lm.topk.titles import TitleTree
 
 #: a row that would expand more than this share of its tree to find a place is scored whole instead
-SHARE = 1 / 16
-#: nodes that may be expanded however small the tree is
-FEW_NODES = 64
+SHARE = 1 / 4
+#: nodes that may be expanded however small the tree is, and most of them however large: slots of keys would be many
+FEW_NODES, MANY_NODES = 64, 4096
 
 
 def token_bytes(config: Any, dtype: torch.dtype) -> int:
@@ -135,7 +135,7 @@ class BestTitles:
         found = [_Places(len(rows), wish, asked) for wish in wishes]
         left = list(range(len(rows)))
         if machine is not None:
-            most = max(FEW_NODES, int(SHARE * self.tree.inner))
+            most = min(MANY_NODES, max(FEW_NODES, int(SHARE * self.tree.inner)))
             limited = [Wish(wish.k, wish.ranking, most) for wish in wishes]
             searches = [Places(self.tree, limited, left_out(without, i), left_out(asked, i), exact=exact) for i in left]
             find(machine, self._token_bytes, self.tree, self._texts.prompts(rows), searches)
