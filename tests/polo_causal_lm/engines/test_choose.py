@@ -200,7 +200,7 @@ CANNOT_SCORE: dict[str, tuple[Callable[[], Any], torch.dtype, str]] = {
             num_experts_per_tok=2,
         ),
         torch.float32,
-        "all-linear.*AttributeError.*q_proj",
+        "all linear layers.*AttributeError.*q_proj",
     ),
     "an encoder": (
         lambda: transformers.BertConfig(
