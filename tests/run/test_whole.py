@@ -118,7 +118,13 @@ def test_a_search_measures_what_scoring_all_measures(run: Path, ranks: str, polo
             ["'mrr' looks at every rank", "'ndcg' looks at the first 101", "tells the first 100 apart"],
         ),
         (
-            ["evaluate.scorer=search", "policy={use: mf, dim: 4}", "evaluate.evaluators=[mrr]"],
+            [
+                "evaluate.scorer=search",
+                "policy={use: mf, dim: 4}",
+                "evaluate.evaluators=[mrr]",
+                "stages.sft.loss=bpr",
+                "stages.sft.sampler={use: uniform, k: 2}",
+            ],
             ["scorer 'search' lets the policy find", "policy 'mf' finds nothing", "causal_lm"],
         ),
         (["policy.prompt.candidates=shown"], ["policy 'causal_lm' ranks a list", "candidates.n: all"]),
