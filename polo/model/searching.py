@@ -31,7 +31,8 @@ class SearchOptions(PolicyScorerOptions):
     #: ``exact``: the rank of every relevant item, whatever it is; ``first``: only those among the first, which is all
     #: that metrics of the first k look at, and costs less the further down relevant items stand
     ranks: Literal["exact", "first"] = "exact"
-    #: also rank by mean log-probability per token, as scoring everything does
+    #: also rank by mean log-probability per token, as scoring everything does; means are bounded loosely, so that this
+    #: may take as long as scoring everything
     mean: bool = False
 
 
