@@ -3,6 +3,7 @@
     python benchmarks/topk.py --data FOLDER --json out.json                 all catalogues; models are kept in --cache
     python benchmarks/topk.py --data FOLDER --catalogues lastfm --users 4   a quick look
     python benchmarks/topk.py --data FOLDER --beams 10 50 100               also transformers' constrained beam search
+    python benchmarks/topk.py --data FOLDER --places                        also places of targets, as evaluations want
 
 Models are small Llamas made from the training split (``tiny_lm``). ``lastfm`` and ``beauty`` are the real catalogues;
 ``100k`` and ``1m`` are LastFM's titles among made ones, for the same model and users. The clock is process time of one
@@ -30,6 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from topk_bench.places import evaluated
 from topk_bench.worlds import World, beauty, lastfm, trained, widened
 
 from polo import IntArray
@@ -188,6 +190,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=12, help="of LastFM's model")
     parser.add_argument("--beams", type=int, nargs="*", default=[])
+    parser.add_argument("--places", action="store_true", help="LastFM and Beauty: places of targets, by search")
     parser.add_argument("--cache", type=Path, help="where models are kept; default: nowhere")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -213,6 +216,10 @@ def main() -> int:
                 world, titles = widened(artists, 100_000 if name == "100k" else 1_000_000, 1)
             lines[name], searches = measure(world, titles)
             print(f"{name}: {lines[name]}", flush=True)
+            if given.places and name in ("lastfm", "beauty"):
+                report.setdefault("places", {})[name] = placed = evaluated(world, BUDGET)
+                for way, one in placed.items():
+                    print(f"{name}, {way}: {one}", flush=True)
             if name == "lastfm" and given.beams:
                 report["beam_differs"], report["beam_seconds"] = beams(world, searches, given.beams, given.users)
     if {"100k", "1m"} <= set(lines):
@@ -220,6 +227,8 @@ def main() -> int:
         print(f"growth from 100k to 1m titles: {report['growth_100k_1m']:.2f}")
     if given.json:
         catalogues = {name: asdict(line) for name, line in lines.items()}
+        for name, ways in report.get("places", {}).items():
+            report["places"][name] = {way: asdict(one) for way, one in ways.items()}
         given.json.write_text(json.dumps({"catalogues": catalogues, **report}, indent=1))
     return 1 if any(line.exact is False for line in lines.values()) else 0
 

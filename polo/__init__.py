@@ -49,7 +49,10 @@ _PUBLIC = {
     "Evaluator": "polo.protocols",
     "ExtraLoss": "polo.protocols",
     "FillsParts": "polo.protocols",
+    "Finder": "polo.protocols",
     "Finding": "polo.protocols",
+    "FindsBest": "polo.protocols",
+    "FindsPlaces": "polo.protocols",
     "Fits": "polo.protocols",
     "FloatArray": "polo.data",
     "Foresees": "polo.protocols",
@@ -67,6 +70,7 @@ _PUBLIC = {
     "Labelled": "polo.protocols",
     "Launcher": "polo.protocols",
     "Limited": "polo.protocols",
+    "LooksNoFurther": "polo.protocols",
     "Loss": "polo.protocols",
     "NamedBase": "polo.protocols",
     "Need": "polo.protocols",
@@ -84,6 +88,8 @@ _PUBLIC = {
     "PeekDraw": "polo.protocols",
     "PeekTop": "polo.protocols",
     "Peers": "polo.protocols",
+    "Placed": "polo.protocols",
+    "PlacesItems": "polo.protocols",
     "Policy": "polo.protocols",
     "PoloError": "polo.errors",
     "Program": "polo.plugin.component",
@@ -184,7 +190,10 @@ if TYPE_CHECKING:
     from polo.protocols import Evaluator as Evaluator
     from polo.protocols import ExtraLoss as ExtraLoss
     from polo.protocols import FillsParts as FillsParts
+    from polo.protocols import Finder as Finder
     from polo.protocols import Finding as Finding
+    from polo.protocols import FindsBest as FindsBest
+    from polo.protocols import FindsPlaces as FindsPlaces
     from polo.protocols import Fits as Fits
     from polo.protocols import Foresees as Foresees
     from polo.protocols import Generates as Generates
@@ -197,6 +206,7 @@ if TYPE_CHECKING:
     from polo.protocols import Labelled as Labelled
     from polo.protocols import Launcher as Launcher
     from polo.protocols import Limited as Limited
+    from polo.protocols import LooksNoFurther as LooksNoFurther
     from polo.protocols import Loss as Loss
     from polo.protocols import NamedBase as NamedBase
     from polo.protocols import Need as Need
@@ -211,6 +221,8 @@ if TYPE_CHECKING:
     from polo.protocols import PeekDraw as PeekDraw
     from polo.protocols import PeekTop as PeekTop
     from polo.protocols import Peers as Peers
+    from polo.protocols import Placed as Placed
+    from polo.protocols import PlacesItems as PlacesItems
     from polo.protocols import Policy as Policy
     from polo.protocols import Ranked as Ranked
     from polo.protocols import RanksAll as RanksAll

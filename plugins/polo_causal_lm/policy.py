@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from polo import Context, Drawn, InputError, IntArray, Packed, Ragged, RowRandom, Rows, Said, Top, Trouble, sent
+from polo import Context, InputError, IntArray, Packed, Rows, Said, Trouble, sent
 from polo_causal_lm.bases import Hub
 from polo_causal_lm.engines.base import Layout, causal_lm
 from polo_causal_lm.engines.choose import FEW
@@ -35,19 +35,15 @@ from polo_causal_lm.sample import few_rows
 from polo_causal_lm.template import Template
 from polo_causal_lm.text import Texts
 from polo_causal_lm.topk.best import BestTitles, token_bytes
-from polo_causal_lm.topk.find import Machine
-from polo_causal_lm.topk.search import Ranking, Wish
+from polo_causal_lm.topk.finder import FindsTitles
 from polo_causal_lm.ways import Ways, longest_row
 from polo_causal_lm.weights import trained
 
-#: bytes of keys and values that a search for the best titles keeps: 1 GiB
-_MEMORY = 1 << 30
-#: tokens of a pass of such a search
-BUDGET = 16384
 
-
-class CausalLM:
+class CausalLM(FindsTitles):
     """A causal LM, trained by LoRA adapters or whole; follows :class:`polo.Policy` and :class:`polo.OnHost`.
+
+    What it finds in the catalogue (:class:`polo.TopItems` and others) it has from :class:`FindsTitles`.
 
     Attributes:
         module: what is trained; may be replaced by a wrapped one (DDP, FSDP), which is then what ``score`` calls.
@@ -172,62 +168,6 @@ class CausalLM:
                     for group in groups
                 ]
             )
-
-    def top_items(
-        self,
-        rows: Rows,
-        k: int,
-        *,
-        without: Ragged | None = None,
-        nodes: int | None = None,
-        ranking: Ranking = "sum",
-        budget: int = BUDGET,
-        memory: int = _MEMORY,
-    ) -> Top:
-        """As :class:`polo.TopItems` says, by best-first search over the titles' tree (see ``topk.search``).
-
-        A model that rules the tree out scores all titles, however many.
-
-        Args:
-            rows: B rows.
-            k: places.
-            without: B lists of items to leave out.
-            nodes: most nodes of the tree to expand for a row.
-            ranking: by the ``sum`` of a title's log-probabilities or their ``mean`` over its tokens with the end token.
-            budget: tokens of a pass.
-            memory: bytes of keys and values that are kept; what does not fit is computed again.
-
-        Raises:
-            InputError: the prompt shows candidates, so that there is no ranking of the catalogue; or a number is off.
-        """
-        wish = Wish(k, ranking, nodes)
-        if self._best is None:
-            raise InputError("answers belong to their rows: there is no catalogue to search", where="data")
-        best = self._best
-        if not self.tree:
-            everything = torch.arange(len(self.texts.titles))[None]
-            return best.by_scoring(lambda row: self.score_many(row, everything, budget)[0], rows, wish, without)
-        device = next(self._ways.scorer.parameters()).device
-        with self._ways.fast_layers():
-            return best.by_search(Machine(self.module, device, budget, memory), rows, wish, without)
-
-    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
-        """As :class:`polo.DrawsItems` says: by what the model would write of the catalogue (see ``topk.draws``).
-
-        q is a product over tokens, each among those that titles go on with there, and not the softmax of whole titles'
-        scores; the two are equal where the model writes titles of the catalogue only.
-
-        Raises:
-            InputError: the prompt shows candidates, or the model rules the tree of titles out.
-        """
-        if not self.tree:
-            raise InputError(f"titles are drawn in their tree, which this model has not: {self.tree_reason}",
-                             where="policy.tree", fix="use tree: auto, or another sampler")  # fmt: skip
-        if self._best is None:
-            raise InputError("answers belong to their rows: there is no catalogue to draw from", where="data")
-        device = next(self._ways.scorer.parameters()).device
-        with self._ways.fast_layers():
-            return self._best.drawn(Machine(self.module, device, BUDGET, _MEMORY), rows, k, rng, without)
 
     def tokens(self, items: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
         """Tokens of each title with its end token, on the device of ``items``."""

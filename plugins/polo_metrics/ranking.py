@@ -21,7 +21,7 @@ def expected(ranked: Ranked, gain: FloatArray) -> FloatArray:
 
     Args:
         ranked: N rows.
-        gain: float64 ``[n]``, value of rank 1, 2, ..., n (n is the length of the lists).
+        gain: float64 ``[n]``, value of rank 1, 2, ..., n (n is the most items that are ranked for a row).
 
     Returns:
         float64 ``[N]``.
@@ -38,7 +38,7 @@ def _by_row(ranked: Ranked, row: IntArray, values: FloatArray) -> FloatArray:
 
 
 def _ranks(ranked: Ranked) -> FloatArray:
-    return np.arange(1, ranked.scores.shape[1] + 1, dtype=np.float64)
+    return np.arange(1, int(ranked.length.max(initial=0)) + 1, dtype=np.float64)
 
 
 def _relevant(ranked: Ranked) -> IntArray:
@@ -88,7 +88,7 @@ class HitRatio:
     needs = frozenset({"ranks"})
 
     def __init__(self, options: AtK, context: Context) -> None:
-        self._k = options.k
+        self._k, self.deepest = options.k, max(options.k)
 
     def per_row(self, ranked: Ranked) -> Mapping[str, FloatArray]:
         groups = Groups.of(ranked)
@@ -115,7 +115,7 @@ class Recall:
     needs = frozenset({"ranks"})
 
     def __init__(self, options: AtK, context: Context) -> None:
-        self._k = options.k
+        self._k, self.deepest = options.k, max(options.k)
 
     def per_row(self, ranked: Ranked) -> Mapping[str, FloatArray]:
         ranks, relevant = _ranks(ranked), _relevant(ranked)
@@ -128,7 +128,7 @@ class Precision:
     needs = frozenset({"ranks"})
 
     def __init__(self, options: AtK, context: Context) -> None:
-        self._k = options.k
+        self._k, self.deepest = options.k, max(options.k)
 
     def per_row(self, ranked: Ranked) -> Mapping[str, FloatArray]:
         ranks = _ranks(ranked)
@@ -144,7 +144,7 @@ class NDCG:
     needs = frozenset({"ranks"})
 
     def __init__(self, options: AtK, context: Context) -> None:
-        self._k = options.k
+        self._k, self.deepest = options.k, max(options.k)
 
     def per_row(self, ranked: Ranked) -> Mapping[str, FloatArray]:
         ranks, relevant = _ranks(ranked), _relevant(ranked)

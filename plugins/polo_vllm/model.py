@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
 
-from polo import InputError, PoloError, Rows
+from polo import FloatArray, InputError, PoloError, Ragged, Rows, Top
 
 _WHERE = "evaluate.scorer"
 WEIGHTS, CONFIG, WHOLE = "adapter_model.safetensors", "adapter_config.json", "config.json"
@@ -46,6 +47,23 @@ class TextPolicy(Protocol):
 
     def export(self, folder: Path) -> None:
         """A whole model, adapters merged."""
+
+
+#: for (text, next tokens) of many questions, in token ids, the log-probabilities in nats of each question's next tokens
+Ask = Callable[[Sequence[tuple[Sequence[int], Sequence[int]]]], Sequence[FloatArray]]
+
+
+@runtime_checkable
+class Searches(Protocol):
+    """A text policy that searches its titles for the best with another engine, which it asks what follows a text."""
+
+    def top_items_asking(
+        self, ask: Ask, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None
+    ) -> Top:
+        """As ``TopItems.top_items``."""
+
+    def longest_text(self, rows: Rows) -> int:
+        """Tokens of the longest prompt with the longest title of all."""
 
 
 @runtime_checkable

@@ -5,21 +5,23 @@ Scores are sums of log p(token | prompt, tokens before) over title and end token
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from polo import Context, FloatArray, InputError, IntArray, Policy, PoloError, Rows
+from polo import Context, FloatArray, InputError, IntArray, Policy, PoloError, Ragged, Rows, Top
 from polo_vllm import check, work
 from polo_vllm.child import INSTALL, Workers, interpreter
 from polo_vllm.cluster import events as on_cluster
 from polo_vllm.cluster import require_ray
 from polo_vllm.decided import Decided
+from polo_vllm.finding import find_best
 from polo_vllm.model import prepare
 from polo_vllm.options import VLLMOptions
 from polo_vllm.own import aside, on_one_process, own_scores, text_policy
@@ -33,7 +35,7 @@ _WHERE = "evaluate.scorer"
 
 
 class VLLMScorer:
-    """Follows :class:`polo.protocols.Scorer`.
+    """Follows :class:`polo.protocols.Scorer` and, for serving, ``Chooses`` and ``FindsBest``.
 
     Attributes:
         report: of the last call of :meth:`score`, for the run's results: ``engine``, ``vllm`` (version), ``strategy``,
@@ -94,6 +96,22 @@ class VLLMScorer:
         Of equal titles the first is meant.
         """
         return on_one_process(policy, lambda: self._choose(policy, rows, candidates))
+
+    def top_items(
+        self, policy: Policy, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None
+    ) -> Top:
+        """The best k titles of the catalogue, by the policy's search over vLLM; see :mod:`polo_vllm.finding`.
+
+        Equal to the policy's own search but for rounding: titles that are nearer than the tolerance may swap.
+        """
+
+        def find() -> Top:
+            with self._failing():
+                return find_best(
+                    policy, rows, k, without, nodes, decided=self._decided, root=self._root, kept=self._kept
+                )
+
+        return on_one_process(policy, find)
 
     # -- what is done ---------------------------------------------------------------------------------------------
 
@@ -207,9 +225,15 @@ class VLLMScorer:
                 hear(event)
 
     def _here(self, job: JobFolder, hear: Callable[[Event], None]) -> None:
+        with self._failing():
+            work_off(job, tell=hear, start=self._kept)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What vLLM throws in this process becomes a PoloError."""
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         try:
-            work_off(job, tell=hear, start=self._kept)
+            yield
         except PoloError:
             raise
         except Exception as error:

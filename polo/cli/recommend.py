@@ -42,7 +42,8 @@ def recommend(
 ) -> None:
     """Rank the catalogue (or a file of titles) for a history. Titles may be misspelt a little.
 
-    A text policy searches the catalogue for the best titles without scoring all of it. Each place is proven: a ranking
+    A text policy searches the catalogue for the best titles without scoring all of it, by itself or with a scorer that
+    can. Each place is proven: a ranking
     of the whole catalogue has the same title there (unless --nodes stops the search). The probability is then that of
     the title among all texts; where every candidate is scored it is the share among the candidates.
     """
@@ -52,11 +53,8 @@ def recommend(
     written = [title.strip() for title in history.split(";") if title.strip()]
     if not written:
         raise InputError("no title", where="--history", fix="give titles with ';' between them, oldest first")
-    searching = candidates is None and scorer == "policy" and not decode
-    if nodes is not None and not searching:
-        raise InputError(
-            "nothing is searched with --candidates, --decode or another scorer", where="--nodes", fix="drop --nodes"
-        )
+    if nodes is not None and (candidates is not None or decode):
+        raise InputError("nothing is searched with --candidates or --decode", where="--nodes", fix="drop --nodes")
     chosen = [f"evaluate.scorer={scorer}"]
     resolved, plugins = open_recipe(
         str(folder.path / "resolved.yaml"), chosen, "none", plugin, no_plugin, trust_plugins=trust_plugins
@@ -76,7 +74,7 @@ def recommend(
         else:
             print(chosen_title)
         return
-    found = recommender.rank(asked, top, nodes, search=searching)
+    found = recommender.rank(asked, top, nodes, search=scorer == "policy")
     if json:
         print_json({"history": found.history, "among": found.among, "ranked": found.ranked})
         return

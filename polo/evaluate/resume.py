@@ -22,10 +22,11 @@ from accelerate.utils import broadcast_object_list
 from polo.console import Console
 from polo.data import FloatArray, IntArray, Rows
 from polo.errors import PoloError
+from polo.evaluate.found import measure_found
 from polo.evaluate.whole import measure
 from polo.model.scoring import CHUNK, completions
 from polo.model.weights import digest, snapshot
-from polo.protocols import Evaluator, Generates, InParts, Policy, RanksAll, Scorer
+from polo.protocols import Evaluator, FindsPlaces, Generates, InParts, Policy, RanksAll, Scorer
 from polo.store.files import whole_file
 
 #: rows of a part of completions; a text takes about as long as the scores of a list
@@ -83,6 +84,11 @@ class Parts:
     def kept(self, name: str, policy: Policy, rows: Rows, evaluators: Sequence[Evaluator]) -> pa.Table:
         """What is kept of rankings of the whole catalogue under the system ``name``, on every process."""
         scorer = self._scorer
+        if isinstance(scorer, FindsPlaces):
+            find, exact = scorer.finder(policy), scorer.deepest is None
+            return self._table(
+                f"{name}-found", policy, rows, WHOLE, lambda part: measure_found(part, evaluators, find, exact=exact)
+            )
         if not isinstance(scorer, RanksAll):
             raise PoloError(f"{type(scorer).__name__} does not rank the whole catalogue")
         every = scorer.every(policy)

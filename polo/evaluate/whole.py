@@ -47,14 +47,14 @@ def measure(rows: Rows, evaluators: Sequence[Evaluator], score: Every) -> pa.Tab
         # rows with equally many relevant items stand together, so that those of a block are compared together
         order = np.argsort(rows.relevant.lengths, kind="stable")
         rows = rows[order]
-    keeping, done = _Keeping(len(rows)), 0
+    keeping, done = Keeping(len(rows)), 0
     for block in blocks(rows):
         _measured(block, evaluators, *score(block), keeping, order[done : done + len(block)])
         done += len(block)
     return keeping.table()
 
 
-class _Keeping:
+class Keeping:
     """What is kept of N rows, in arrays that are there from the first block on.
 
     Made block by block, they would lie in the middle of what a block's scores took and gave back, so that the scores of
@@ -94,7 +94,7 @@ def _measured(
     evaluators: Sequence[Evaluator],
     scores: Numbers,
     tokens: IntArray | None,
-    keeping: _Keeping,
+    keeping: Keeping,
     at: IntArray,
 ) -> None:
     """Keeps what there is to keep of a block whose rows stand ``at`` these places."""
@@ -149,7 +149,8 @@ class Kept:
         name: of the system.
         table: a line per row. ``score``, ``above``, ``tied`` of the target (how many items score higher, how many
             others the same), ``ranked`` (how many items in all), ``log_total`` (log of the sum of exp of all scores),
-            ``items`` and ``scores`` (the best :data:`TOP`), ``tokens`` (of the target's title), values and sums.
+            ``items`` and ``scores`` (the best :data:`TOP`), ``tokens`` (of the target's title), values and sums. Where
+            not all were scored (``polo.evaluate.found``) there is ``exact`` in place of ``log_total``.
     """
 
     def __init__(self, name: str, table: pa.Table) -> None:
@@ -187,9 +188,13 @@ class Kept:
         return self._column("tokens").astype(np.int64) if "tokens" in self._table.column_names else None
 
     def best(self, rows: Rows, row: int) -> tuple[IntArray, FloatArray]:
-        """Items of one row, best first, and each one's share of exp(score) among all that are ranked."""
+        """Items of one row, best first, and each one's share of exp(score) among all that are ranked.
+
+        Where not all were scored it is exp(score): a title's probability among all texts.
+        """
         items, scores = (np.asarray(self._table[name][row].as_py()) for name in ("items", "scores"))
-        return items, np.exp(scores - self._table["log_total"][row].as_py())
+        total = self._table["log_total"][row].as_py() if "log_total" in self._table.column_names else 0.0
+        return items, np.exp(scores - total)
 
     def columns(self, rows: Rows) -> dict[str, Any]:
         """What its Parquet file holds of each row."""

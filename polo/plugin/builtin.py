@@ -11,14 +11,20 @@ from polo.plugin.hookspecs import hookimpl
 
 @hookimpl
 def polo_scorers() -> Sequence[Component]:
-    """The default scorer."""
+    """The default scorer, and the one for catalogues that are too large for it."""
     return [
         Component(
             name="policy",
             build="polo.model.scoring:PolicyScorer",
             options="polo.model.scoring:PolicyScorerOptions",
             summary="the policy scores the candidates itself",
-        )
+        ),
+        Component(
+            name="search",
+            build="polo.model.searching:SearchScorer",
+            options="polo.model.searching:SearchOptions",
+            summary="the policy finds the best of a whole catalogue, and where relevant items stand, not scoring all",
+        ),
     ]
 
 

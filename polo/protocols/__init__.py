@@ -23,8 +23,15 @@ from polo.protocols.evaluation import Applies as Applies
 from polo.protocols.evaluation import Baseline as Baseline
 from polo.protocols.evaluation import Evaluator as Evaluator
 from polo.protocols.evaluation import Labelled as Labelled
+from polo.protocols.evaluation import LooksNoFurther as LooksNoFurther
 from polo.protocols.evaluation import Totals as Totals
 from polo.protocols.evaluation import Wanting as Wanting
+from polo.protocols.finding import Drawn as Drawn
+from polo.protocols.finding import DrawsItems as DrawsItems
+from polo.protocols.finding import Placed as Placed
+from polo.protocols.finding import PlacesItems as PlacesItems
+from polo.protocols.finding import Top as Top
+from polo.protocols.finding import TopItems as TopItems
 from polo.protocols.launcher import Launcher as Launcher
 from polo.protocols.launcher import Work as Work
 from polo.protocols.optimiser import Grouped as Grouped
@@ -35,8 +42,6 @@ from polo.protocols.packing import Packs as Packs
 from polo.protocols.policy import Advises as Advises
 from polo.protocols.policy import Based as Based
 from polo.protocols.policy import DeclaresUnit as DeclaresUnit
-from polo.protocols.policy import Drawn as Drawn
-from polo.protocols.policy import DrawsItems as DrawsItems
 from polo.protocols.policy import Embeds as Embeds
 from polo.protocols.policy import ExtraLoss as ExtraLoss
 from polo.protocols.policy import FillsParts as FillsParts
@@ -50,8 +55,6 @@ from polo.protocols.policy import ScoresMany as ScoresMany
 from polo.protocols.policy import SharesForwards as SharesForwards
 from polo.protocols.policy import Shortens as Shortens
 from polo.protocols.policy import Spells as Spells
-from polo.protocols.policy import Top as Top
-from polo.protocols.policy import TopItems as TopItems
 from polo.protocols.policy import Trouble as Trouble
 from polo.protocols.policy import Writes as Writes
 from polo.protocols.policy import advice_of as advice_of
@@ -60,6 +63,9 @@ from polo.protocols.ranking import Places as Places
 from polo.protocols.ranking import Ranked as Ranked
 from polo.protocols.scoring import Chooses as Chooses
 from polo.protocols.scoring import Every as Every
+from polo.protocols.scoring import Finder as Finder
+from polo.protocols.scoring import FindsBest as FindsBest
+from polo.protocols.scoring import FindsPlaces as FindsPlaces
 from polo.protocols.scoring import Generates as Generates
 from polo.protocols.scoring import InParts as InParts
 from polo.protocols.scoring import RanksAll as RanksAll

@@ -24,6 +24,17 @@ class Evaluator(Protocol):
 
 
 @runtime_checkable
+class LooksNoFurther(Protocol):
+    """An evaluator to which all ranks beyond a certain one are alike, such as a metric of the first k.
+
+    It can be measured where no more than the best items are known. Of the others every rank counts.
+    """
+
+    #: the last rank that makes a difference
+    deepest: int
+
+
+@runtime_checkable
 class Totals(Protocol):
     """An evaluator whose figure is no mean over rows, such as how much of the catalogue is ever recommended."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from polo.data import BoolArray, FloatArray, IntArray, Ragged, Rows
+from polo.data import BoolArray, IntArray, Rows
 from polo.texts import Said
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from polo.context import Context
-    from polo.randomness import RowRandom
     from polo.scores import Unit
 
 
@@ -217,74 +215,6 @@ class SharesForwards(Protocol):
 
     def shared(self, rows: Rows) -> IntArray:
         """``[B]`` a number for each row; rows with the same one belong together."""
-
-
-@dataclass(frozen=True)
-class Top:
-    """The best K items of B rows, best first.
-
-    Args:
-        items: int64 ``[B, K]``; :data:`~polo.data.PAD` where there is no item (fewer are wanted, or found in time).
-        scores: float64 ``[B, K]``; ``-inf`` where there is no item.
-        proven: ``[B, K]`` whether the place is certain to be that of a ranking of all items; a beginning of each row.
-    """
-
-    items: IntArray
-    scores: FloatArray
-    proven: BoolArray
-
-
-@runtime_checkable
-class TopItems(Protocol):
-    """A policy with a way of its own to find the best items of the whole catalogue."""
-
-    def top_items(self, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None) -> Top:
-        """The k best items of each row by ``score``, without gradient, in evaluation mode.
-
-        Equal scores are ranked by item number. Weights must not be sharded: processes would call the module unequally
-        often.
-
-        Args:
-            rows: B rows.
-            k: places, at least 1.
-            without: B lists of items that are left out, such as those a user knows.
-            nodes: most evaluations of the model for a row, however many a proof would need; then places may be
-                unproven. ``None``: all places are proven.
-        """
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """K items of B rows, drawn one after the other without any twice.
-
-    Args:
-        items: int64 ``[B, K]``; :data:`~polo.data.PAD` where fewer than K may be drawn.
-        logq: float64 ``[B, K]``, log-probability of each as a first draw; 0 where there is no item.
-        allowed: int64 ``[B]`` how many items could be drawn.
-    """
-
-    items: IntArray
-    logq: FloatArray
-    allowed: IntArray
-
-
-@runtime_checkable
-class DrawsItems(Protocol):
-    """A policy that draws items of the whole catalogue by its own distribution, and says how likely they were."""
-
-    def draw_items(self, rows: Rows, k: int, rng: RowRandom, *, without: Ragged | None = None) -> Drawn:
-        """k different items of each row, without gradient, in evaluation mode.
-
-        Each draw takes one of the items that are left, in proportion to q, the policy's distribution over all items
-        that are not left out: their q sum to 1. Row i's draw depends on row i and ``rng`` alone. Weights must not be
-        sharded.
-
-        Args:
-            rows: B rows.
-            k: draws, at least 1.
-            rng: randomness addressed by row id.
-            without: B lists of items that are left out, such as those a user knows.
-        """
 
 
 @runtime_checkable

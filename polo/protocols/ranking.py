@@ -48,8 +48,9 @@ class Ranked:
     Args:
         rows: the rows; ``rows.candidates`` is ``[N, n]``.
         scores: ``[N, n]``, float64 or float32, higher is better; ``-inf`` for items that ``rows.whole`` leaves out, and
-            where a list has no more items.
-        truth: ``[N]`` column of the target.
+            where a list has no more items. Where a whole catalogue was searched and not scored, lists and scores are of
+            the n best items found: no matter to an evaluator that needs ranks alone, and no other is asked then.
+        truth: ``[N]`` column of the target; :data:`~polo.data.PAD` where the best found are without it.
         above: ``[N]`` how many candidates score strictly higher than the target.
         tied: ``[N]`` how many other candidates score exactly the same.
         length: ``[N]`` how many items are ranked.

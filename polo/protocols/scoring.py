@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from polo.data import FloatArray, IntArray, Rows
+from polo.data import FloatArray, IntArray, Ragged, Rows
+from polo.protocols.finding import Placed, Top
 from polo.protocols.policy import Policy
 from polo.protocols.ranking import Numbers
 
@@ -34,6 +35,26 @@ class RanksAll(Protocol):
         """
 
 
+#: of b rows and the items that each asks for (what is relevant, then its target): by suffix of the metrics' names, the
+#: best items and the places; and how many tokens each target's score ran over, ``[b]`` (``None``: these are no sums)
+Finder = Callable[[Rows, Ragged], tuple[Mapping[str, Placed], IntArray | None]]
+
+
+@runtime_checkable
+class FindsPlaces(Protocol):
+    """A scorer that has the best items and the places of relevant ones found in a whole catalogue, not all scored."""
+
+    #: ranks beyond this one are not told apart; ``None``: every rank is found
+    deepest: int | None
+
+    def finder(self, policy: Policy) -> Finder:
+        """What finds them with the policy as it is now.
+
+        Raises:
+            InputError: the policy finds none, or its weights are sharded.
+        """
+
+
 @runtime_checkable
 class Generates(Protocol):
     """What a scorer may do besides: write completions in the policy's place."""
@@ -51,6 +72,16 @@ class Chooses(Protocol):
 
         Not the best-scored candidate: the token that is likeliest now may lead to titles that are unlikely as a whole.
         """
+
+
+@runtime_checkable
+class FindsBest(Protocol):
+    """What a scorer may do besides, for serving: find the best items of the catalogue without scoring all of it."""
+
+    def top_items(
+        self, policy: Policy, rows: Rows, k: int, *, without: Ragged | None = None, nodes: int | None = None
+    ) -> Top:
+        """What a policy that is :class:`~polo.protocols.TopItems` finds, with another engine in its place."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from polo.data import Ragged, Rows
-from polo.protocols.policy import Drawn, Top
+from polo.protocols.finding import Drawn, Top
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

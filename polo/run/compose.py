@@ -20,10 +20,10 @@ from polo.protocols import (
     Baseline,
     DataSource,
     Evaluator,
+    FindsPlaces,
     Foresees,
     Labelled,
     Policy,
-    RanksAll,
     Scorer,
     Tracker,
     Wanting,
@@ -31,7 +31,7 @@ from polo.protocols import (
 from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
 from polo.run import own
-from polo.run.conflicts import conflicts, of_evaluator
+from polo.run.conflicts import conflicts, of_evaluator, of_finding, of_scorer
 from polo.run.imports import Code
 from polo.store.provenance import began_with
 from polo.store.runfolder import base_beside
@@ -244,19 +244,26 @@ class Composer:
         """The recipe's scorer.
 
         Raises:
-            RecipeError: the whole catalogue is ranked, and it takes lists only.
+            RecipeError: the whole catalogue is ranked, and it takes lists only or asks too much of the policy.
         """
         choice = self.recipe.evaluate.scorer
         # what builds it is asked: a scorer that cannot be used here need not be installed
-        if self.recipe.candidates.n == ALL and not isinstance(self._target(choice), RanksAll):
-            what = (
-                f"scorer '{choice.name}' scores lists of candidates; candidates.n: all ranks the whole catalogue, "
-                "block by block"
-            )
-            fix = "leave evaluate.scorer out, or give candidates.n a number"
-            raise RecipeError([Problem(self.where("evaluate", "scorer"), what, fix)])
+        scored = self._target(choice), self._target(self.recipe.policy)
+        if problems := of_scorer(choice.name, *scored, self.where("evaluate", "scorer"), self.recipe, self._policies):
+            raise RecipeError(problems)
         scorer: Scorer = self.build(choice)
         return scorer
+
+    def measurable(self, evaluators: Sequence[Evaluator], scorer: Scorer) -> None:
+        """Raises RecipeError if an evaluator looks at more of a whole catalogue than the scorer finds."""
+        if self.recipe.candidates.n != ALL or not isinstance(scorer, FindsPlaces):
+            return
+        chosen, problems = self.recipe.evaluate, list[Problem]()
+        for index, (choice, one) in enumerate(zip(chosen.evaluators, evaluators, strict=True)):
+            where = self.where("evaluate", "evaluators", index)
+            problems += of_finding(choice.name, one, where, chosen.scorer.name, scorer)
+        if problems:
+            raise RecipeError(problems)
 
     def trackers(self) -> list[tuple[str, Tracker]]:
         """Name and tracker, as the recipe lists them."""

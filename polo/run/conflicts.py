@@ -9,7 +9,20 @@ from polo.candidates import ALL
 from polo.context import Choice
 from polo.data import Splits
 from polo.errors import Problem
-from polo.protocols import DeclaresUnit, DrawsItems, Embeds, Evaluator, TopItems, Writes, gives_of, needs_of
+from polo.protocols import (
+    DeclaresUnit,
+    DrawsItems,
+    Embeds,
+    Evaluator,
+    FindsPlaces,
+    LooksNoFurther,
+    PlacesItems,
+    RanksAll,
+    TopItems,
+    Writes,
+    gives_of,
+    needs_of,
+)
 from polo.recipe.model import Recipe, Stage
 from polo.run import own
 from polo.train.objective import Objective
@@ -113,3 +126,49 @@ def of_evaluator(
         )
         return [Problem(where, said, "leave it out, or give candidates.n a number")]
     return own.missing(splits, evaluator.needs, where, what, "leave it out")
+
+
+def of_scorer(
+    name: str, scorer: object, policy: object, where: str, recipe: Recipe, policies: Callable[[type[Any]], str]
+) -> list[Problem]:
+    """Why a scorer cannot rank a whole catalogue, if that is asked for: it takes lists, or the policy finds nothing.
+
+    Args:
+        name: of the scorer.
+        scorer, policy: the classes.
+        where: the scorer's place in the recipe.
+        recipe: the whole recipe.
+        policies: says in words which policies keep a contract.
+    """
+    if recipe.candidates.n != ALL:
+        return []
+    if not isinstance(scorer, RanksAll):
+        said = (
+            f"scorer '{name}' scores lists of candidates; candidates.n: all ranks the whole catalogue, block by block"
+        )
+        return [Problem(where, said, "leave evaluate.scorer out, or give candidates.n a number")]
+    if isinstance(scorer, FindsPlaces) and not isinstance(policy, PlacesItems):
+        said = f"scorer '{name}' lets the policy find where items stand; policy '{recipe.policy.name}' finds nothing"
+        return [Problem(where, said, f"leave evaluate.scorer out, or choose {policies(PlacesItems)}")]
+    return []
+
+
+def of_finding(name: str, evaluator: Evaluator, where: str, scorer: str, finds: FindsPlaces) -> list[Problem]:
+    """What an evaluator looks at that is not found in a whole catalogue that is searched and not scored.
+
+    Args:
+        name: of the evaluator.
+        evaluator: built.
+        where: its place in the recipe.
+        scorer: name of the scorer.
+        finds: the scorer, built.
+    """
+    what, by = f"evaluator '{name}'", f"scorer '{scorer}'"
+    if "scores" in evaluator.needs:
+        said = f"{what} needs the scores of all items; {by} finds the best of them and some places"
+        return [Problem(where, said, "leave it out, or leave evaluate.scorer out")]
+    if finds.deepest is None or (isinstance(evaluator, LooksNoFurther) and evaluator.deepest <= finds.deepest):
+        return []
+    looks = f"at the first {evaluator.deepest}" if isinstance(evaluator, LooksNoFurther) else "at every rank"
+    said = f"{what} looks {looks}; {by} tells the first {finds.deepest} apart and none behind them"
+    return [Problem(where, said, "let the scorer find more, or leave the evaluator out")]

@@ -44,6 +44,7 @@ class Prepared:
 def prepare(recipe: Recipe, composer: Composer, splits: Splits) -> Prepared:
     """Components and rows; raises everything that can be known without the model."""
     objectives, evaluators, scorer = composer.objectives(), composer.evaluators(), composer.scorer()
+    composer.measurable(evaluators, scorer)
     composer.baselines()  # one that cannot serve is refused before anything is trained
     metrics = {name: metric_of(composer, name, stage) for name, stage in recipe.stages.items()}
     # what is measured on belongs to the protocol and stays the same when the recipe's seed changes

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from polo.console import Console
-from polo.data import PAD, BoolArray, FloatArray, IntArray, Rows, Splits
+from polo.data import PAD, BoolArray, FloatArray, IntArray, Ragged, Rows, Splits
 from polo.errors import InputError
 from polo.evaluate import recommend
 from polo.plugin.load import Plugins
-from polo.protocols import Policy, Scorer, TopItems
+from polo.protocols import FindsBest, Policy, Scorer, Top, TopItems
 from polo.recipe.model import Resolved
 from polo.run.compose import Composer
 from polo.run.device import accelerator_of
@@ -143,16 +143,18 @@ class Recommender:
             asked: by :meth:`ask`.
             top: how many.
             nodes: most evaluations of a search.
-            search: whether a policy that finds its best items itself may do so, instead of the scorer.
+            search: whether a policy that finds its best items itself may do so, instead of the scorer. A scorer that
+                finds them does so too.
 
         Raises:
-            InputError: the policy ranks only lists that it is shown, and none was given; or it does not search.
+            InputError: the policy ranks only lists that it is shown, and none was given; or nothing is searched.
         """
         policy = self._fits(asked)
-        if nodes is not None and not isinstance(policy, TopItems):
-            raise InputError("this policy does not search, it scores every item", where="--nodes", fix="drop --nodes")
-        if search and self.searches(asked):
-            return self._searched(policy, [asked], top, nodes)[0]
+        found = None if asked.listed else self._found(policy, [asked], top, nodes, search=search)
+        if nodes is not None and found is None:
+            raise InputError("nothing is searched here, every item is scored", where="--nodes", fix="drop --nodes")
+        if found is not None:
+            return self._searched(policy, [asked], found)[0]
         items, figure = recommend.rank(self._scorer, policy, self._row(asked), asked.pool)
         proven = np.ones(len(items), np.bool_)
         return self._told(asked, "candidates", items[:top], figure[:top], proven[:top])
@@ -162,16 +164,30 @@ class Recommender:
         of them at once.
         """
         if asked and all(self.searches(one) for one in asked):
-            return self._searched(self._fits(asked[0]), asked, top, None)
+            policy = self._fits(asked[0])
+            found = self._found(policy, asked, top, None, search=True)
+            assert found is not None
+            return self._searched(policy, asked, found)
         return [self.rank(one, top) for one in asked]
 
     def searches(self, asked: Asked) -> bool:
         """Whether the policy finds the best items itself, instead of being asked for the score of each."""
         return not asked.listed and self._made.pool == "catalogue" and isinstance(self._made, TopItems)
 
-    def _searched(self, policy: Policy, asked: Sequence[Asked], top: int, nodes: int | None) -> list[Ranking]:
-        rows = recommend.together([self._row(one) for one in asked])
-        found = recommend.best(policy, rows, top, [one.history for one in asked], nodes)
+    def _found(
+        self, policy: Policy, asked: Sequence[Asked], top: int, nodes: int | None, *, search: bool
+    ) -> Top | None:
+        """The best of the catalogue for each by a search, if there is one."""
+        if search and isinstance(policy, TopItems):
+            rows = recommend.together([self._row(one) for one in asked])
+            return recommend.best(policy, rows, top, [one.history for one in asked], nodes)
+        if not search and isinstance(self._scorer, FindsBest):
+            rows = recommend.together([self._row(one) for one in asked])
+            known = Ragged.of([one.history.tolist() for one in asked])
+            return self._scorer.top_items(policy, rows, top, without=known, nodes=nodes)
+        return None
+
+    def _searched(self, policy: Policy, asked: Sequence[Asked], found: Top) -> list[Ranking]:
         among = "all texts" if policy.unit == "logprob" else None
         told = []
         for one, items, scores, proven in zip(asked, found.items, found.scores, found.proven, strict=True):

@@ -260,6 +260,21 @@ def test_top_draws_from_the_best_of_the_catalogue_that_the_user_does_not_know() 
     assert set(np.ravel(places).tolist()) == set(range(6))  # any of the six, in 40 draws
 
 
+def test_hard_and_dns_over_the_best_of_the_catalogue_are_those_over_all_of_it() -> None:
+    """``from: catalogue`` scores every item, ``from: top`` lets the policy find the few that can matter."""
+    rows, looking = SPLITS.train[:20], PeekAll(len(SPLITS.items))
+    kept, classic = [], []
+    for pool in (choice("sampler", "catalogue"), choice("sampler", "top", k=6, m=6)):
+        hard = sampler("hard", from_=pool, n=3)
+        drawn = hard.draw(rows, RNG, looking)
+        marks = hard.keep(scores_of(rows, drawn), RNG, 0.0)
+        kept.append([sorted(line[mark].tolist()) for line, mark in zip(drawn.items, marks, strict=True)])
+        classic.append(sampler("dns", from_=pool, k=1, m=1).draw(rows, RNG, looking).items.tolist())
+    assert kept[0] == kept[1]
+    assert {len(line) for line in kept[0]} == {3}
+    assert classic[0] == classic[1]
+
+
 def test_top_is_refused_without_a_policy_that_finds_and_with_more_than_it_looks_at() -> None:
     with pytest.raises(PoloError, match="does not find its best items"):
         sampler("top").draw(SPLITS.train[:2], RNG, peek)

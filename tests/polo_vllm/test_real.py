@@ -21,7 +21,7 @@ import torch
 import transformers
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from polo import InputError, PoloError
+from polo import InputError, PoloError, Ragged
 from polo_vllm.child import Workers
 from polo_vllm.options import VLLMOptions
 from polo_vllm.own import own_scores
@@ -153,6 +153,23 @@ def test_adapters_matter_and_new_ones_take_the_place_of_old_ones(
 def test_greedy_completions_are_the_policys(scorer: VLLMScorer, policy: Any) -> None:
     rows = world.rows(20)
     assert scorer.generate(policy, rows, 12) == policy.generate(rows, 12)
+
+
+def test_the_search_over_vllm_finds_what_the_policy_finds(scorer: VLLMScorer, policy: Any, place: Path) -> None:
+    """In this process with adapters on the fly, and in a child that is asked line by line with merged ones."""
+    rows, known = world.rows(6), Ragged.of([[1], [], [0, 4, 7], [], list(range(8)), [11]])
+    own = policy.top_items(rows, 5, without=known)
+    child = VLLMScorer(VLLMOptions(process="child", lora="merge", block_size=BLOCK), world.context(place / "child"))
+    for made in (scorer, child):
+        found = made.top_items(policy, rows, 5, without=known)
+        assert found.items.tolist() == own.items.tolist()
+        assert found.proven.all()
+        there = own.items >= 0
+        assert np.abs(found.scores[there] - own.scores[there]).max() < CLOSE
+    few = scorer.top_items(policy, rows, 5, without=known, nodes=3)
+    assert not few.proven.all()
+    assert (few.items[few.proven] == own.items[few.proven]).all()
+    assert list((place / "child" / "vllm").iterdir()) == []
 
 
 def spelt(tokenizer: Any) -> list[bytes]:
@@ -379,8 +396,16 @@ def test_from_recipe_to_results_and_again_in_two_children_with_the_numbers_of_th
     _, own = polo("eval", folder, "evaluate.scorer=policy")
     assert here["found"] == child["found"] == own["found"]
     assert list((tmp_path / "cache" / "vllm").iterdir()) == []
-    # the same model recommends, ranked by either engine, and vLLM decodes one of the titles that may be written
+    # the same model recommends, found by the search over either engine
     example = json.loads((Path(folder) / "eval" / "examples.json").read_text())[0]
+    words = ("recommend", folder, "--json", "--history", "; ".join(example["history"]))
+    found, same = (json.loads(said(*words, *more).stdout) for more in ((), ("--scorer", "vllm")))
+    assert (found["among"], same["among"]) == ("all texts", "all texts")
+    assert [one["title"] for one in found["ranked"]] == [one["title"] for one in same["ranked"]]
+    assert all(one["proven"] for one in same["ranked"])
+    stopped = json.loads(said(*words, "--scorer", "vllm", "--nodes", "2").stdout)["ranked"]
+    assert not all(one["proven"] for one in stopped)
+    # ranked by either engine, and vLLM decodes one of the titles that may be written
     titles = [candidate["title"] for candidate in example["candidates"]]
     (tmp_path / "titles.txt").write_text("\n".join(titles), encoding="utf-8")
     words = ("recommend", folder, "--json", "--history", "; ".join(example["history"]), "--candidates", "titles.txt")

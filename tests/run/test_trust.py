@@ -84,6 +84,8 @@ def test_a_search_that_is_stopped_says_which_places_are_proven(original: tuple[P
     assert [a for a in stopped if a["proven"]] == whole[: sum(one["proven"] for one in stopped)]
     code, _, said = polo(*words, "--nodes", 8, "--candidates", "titles.txt")
     assert (code, "--nodes" in said) == (2, True)
+    code, _, said = polo(*words, "--nodes", 8, "--scorer", "search")
+    assert (code, "every item is scored" in " ".join(said.split())) == (2, True), "it searches in evaluations alone"
 
 
 def test_candidates_of_a_file_are_ranked_as_in_evaluation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,39 @@ def test_commands_read_both_kinds_and_compare_no_unlike_ones(
     assert polo("recommend", run, "--history", "; ".join(history[-2:]))[0] == 0
 
 
+@pytest.mark.parametrize("ranks", ["exact", "first"])
+def test_a_search_measures_what_scoring_all_measures(run: Path, ranks: str, polo: Main, tmp_path: Path) -> None:
+    """On a copy. Of 120 titles 6 are kept, so that ``first`` leaves most targets behind them unknown."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    before = pq.read_table(copy / "eval" / "per_row.parquet").to_pydict()
+    scored = pq.read_table(copy / "eval" / "scores-model.parquet").to_pydict()
+    judges = ["{use: hit_ratio, k: [1, 5, 6]}", "{use: ndcg, k: [5]}"]
+    judges += ["mrr", "average_precision"] * (ranks == "exact")
+    search = f"{{use: search, mean: {str(ranks == 'exact').lower()}, first: 6, ranks: {ranks}}}"
+    words = [f"evaluate.scorer={search}", f"evaluate.evaluators=[{', '.join(judges)}]", "evaluate.baselines=[]"]
+    code, _, err = polo("eval", copy, *words)
+    assert code == 0, err
+    after = pq.read_table(copy / "eval" / "per_row.parquet").to_pydict()
+    names = {name for name in after if name.startswith(("model/", "sft/"))}
+    assert {"model/hit_ratio@5", "model/ndcg@5"} <= names
+    assert ({"model/preference_accuracy", "model/ndcg@5/mean", "model/mrr"} <= names) == (ranks == "exact")
+    for name in names & set(before):
+        assert after[name] == pytest.approx(before[name], abs=1e-9), name
+    kept = pq.read_table(copy / "eval" / "scores-model.parquet").to_pydict()
+    assert [len(one) for one in kept["items"]] == [6] * len(kept["row"])
+    sure = 0
+    for i, items in enumerate(kept["items"]):
+        assert kept["scores"][i] == pytest.approx(scored["scores"][i][:6], abs=1e-4)
+        if kept["exact"][i]:
+            sure += 1
+            assert kept["above"][i] == scored["above"][i]
+        else:
+            assert 6 <= kept["above"][i] <= scored["above"][i]
+            assert kept["target"][i] not in items
+    assert sure == 40 if ranks == "exact" else 0 < sure < 40
+    assert polo("report", copy)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "both"),
     [
@@ -78,6 +112,21 @@ def test_commands_read_both_kinds_and_compare_no_unlike_ones(
         (["stages.sft.validate.metric=reward"], ["validate.metric=reward'", "evaluator 'reward' needs reference"]),
         (["stages.sft.validate.metric={use: ndcg, k: [1, 5]}"], ["one figure", "ndcg@1, ndcg@5"]),
         (["evaluate.scorer=vllm"], ["scorer 'vllm' scores lists", "candidates.n: all"]),
+        (["evaluate.scorer=search"], ["evaluator 'coverage' needs the scores of all items", "scorer 'search'"]),
+        (
+            ["evaluate.scorer={use: search, ranks: first}", "evaluate.evaluators=[mrr, {use: ndcg, k: [101]}]"],
+            ["'mrr' looks at every rank", "'ndcg' looks at the first 101", "tells the first 100 apart"],
+        ),
+        (
+            [
+                "evaluate.scorer=search",
+                "policy={use: mf, dim: 4}",
+                "evaluate.evaluators=[mrr]",
+                "stages.sft.loss=bpr",
+                "stages.sft.sampler={use: uniform, k: 2}",
+            ],
+            ["scorer 'search' lets the policy find", "policy 'mf' finds nothing", "causal_lm"],
+        ),
         (["policy.prompt.candidates=shown"], ["policy 'causal_lm' ranks a list", "candidates.n: all"]),
     ],
 )

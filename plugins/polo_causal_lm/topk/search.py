@@ -101,7 +101,7 @@ class Search:
 
     def wanted(self) -> list[int]:
         """The nodes that must be expanded next; none: the search is over, or may not go on."""
-        room = WIDTH if self._wish.nodes is None else min(WIDTH, self._wish.nodes - self.expanded)
+        room = self._room()
         taken: list[Open] = []
         last = self._last()
         while len(taken) < room and (node := self._frontier.peek()) is not None and (-node.bound, node.least) < last:
@@ -116,9 +116,13 @@ class Search:
         count = certain + min(len(taken) - certain, int(EXTRA * self._certain) - len(self._trusted))
         self._frontier.put_back(taken[count:])
         self._trusted += [node.bound for node in taken[certain:count]]
-        self._asked.update((node.node, node) for node in taken[:count])
-        self._ranks += [(-node.bound, node.least) for node in taken[:count]]
-        return [node.node for node in taken[:count]]
+        return self._ask(taken[:count])
+
+    def _ask(self, nodes: list[Open]) -> list[int]:
+        """Remembers nodes of the frontier as asked for; returns their numbers."""
+        self._asked.update((node.node, node) for node in nodes)
+        self._ranks += [(-node.bound, node.least) for node in nodes]
+        return [node.node for node in nodes]
 
     def tell(self, node: int, logps: FloatArray) -> None:
         """What follows a node that was asked for.
@@ -175,6 +179,14 @@ class Search:
             proven[: len(score)] = before
         return proven
 
+    def _room(self) -> int:
+        """How many nodes may be asked for now."""
+        return WIDTH if self._wish.nodes is None else min(WIDTH, self._wish.nodes - self.expanded)
+
+    def _least(self) -> float:
+        """Nodes with a lower bound than this are of no account."""
+        return float(self._found.score[-1]) if len(self._found.item) == self._wish.k else -np.inf
+
     def _last(self) -> tuple[float, int]:
         """Where the last place stands; behind everything while it is empty."""
         if len(self._found.item) < self._wish.k:
@@ -207,6 +219,10 @@ class Search:
         item = self._tree.order[places]
         if self._wish.ranking == "mean":
             value = value / self._tree.lengths[item]
+        self._take_in(value, item)
+
+    def _take_in(self, value: FloatArray, item: IntArray) -> None:
+        """Titles that were found, with their scores."""
         self._found.add(value, item, self._wish.k)
 
     def _open(self, nodes: IntArray, logp: FloatArray) -> None:
@@ -216,9 +232,7 @@ class Search:
         titles = high - low if self._gone is None else high - low - (self._gone[high] - self._gone[low])
         scale = tree.longest[nodes].astype(np.int64) if self._wish.ranking == "mean" else np.ones(len(nodes), np.int64)
         bound = logp / scale
-        inside = titles > 0
-        if len(self._found.item) == self._wish.k:
-            inside &= bound >= self._found.score[-1]
+        inside = (titles > 0) & (bound >= self._least())
         if inside.any():
             least = tree.least[nodes].astype(np.int64)
             self._frontier.add(bound[inside], least[inside], nodes[inside], logp[inside], titles[inside], scale[inside])

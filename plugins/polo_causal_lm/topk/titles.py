@@ -70,6 +70,27 @@ class TitleTree:
         """Most titles of one text."""
         return int(self.ends.max(initial=0))
 
+    @functools.cached_property
+    def place(self) -> IntArray:
+        """``[n]`` by item, its place among the sorted titles."""
+        place = np.empty(len(self.order), np.int64)
+        place[self.order] = np.arange(len(self.order))
+        return place
+
+    def way(self, item: int) -> list[int]:
+        """The nodes from the root (which is first) to where an item's title ends.
+
+        Example:
+            >>> tree = TitleTree.of([np.array([5, 2]), np.array([5, 6, 2]), np.array([5, 2])])
+            >>> tree.way(1), tree.way(2)
+            ([0, 1, 3, 4], [0, 1, 2])
+        """
+        place, nodes = int(self.place[item]), [0]
+        while place >= self.low[nodes[-1]] + self.ends[nodes[-1]]:
+            first, after = int(self.child[nodes[-1]]), int(self.child[nodes[-1] + 1])
+            nodes.append(first + int(np.searchsorted(self.low[first:after], place, side="right")) - 1)
+        return nodes
+
     def path(self, node: int) -> list[int]:
         """The nodes from the root (left out) to ``node``."""
         found = []

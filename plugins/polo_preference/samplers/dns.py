@@ -15,7 +15,8 @@ class Dns(SamplerWrapper):
     """DNS(M, N): k negatives drawn uniformly from the M that the policy scores highest in a pool of N.
 
     N is what ``from`` draws. M = k = 1 is classic DNS (Zhang et al., SIGIR 2013); M and N set how hard the negatives
-    are (Shi et al., arXiv 2302.03472). The pool is scored without gradient, so only k are scored with it.
+    are (Shi et al., arXiv 2302.03472). The pool is scored without gradient, so only k are scored with it. With
+    the whole catalogue as its pool it is the sampler ``top``, which scores no pool.
     """
 
     def __init__(self, options: DnsOptions, context: Context) -> None:

@@ -15,6 +15,7 @@ class Hard(SamplerWrapper):
 
     The policy's score decides (sums of log-probabilities for text). Ties go to the earlier column. ``dns`` does the
     same before scoring: cheaper where scoring with gradients is dear, since only the chosen ones are scored with them.
+    Over ``{use: top, k: m, m: m}`` these are the hardest of the whole catalogue.
     """
 
     def __init__(self, options: SelectOptions, context: Context) -> None:

@@ -1,5 +1,8 @@
 """``python .../worker/__main__.py JOB [--share 0/1] [--parent PID]``: works off a job folder.
 
+With ``--answer`` there is no work in the folder but settings: questions come in as lines of standard input, and the
+process ends when that is closed, as it is when whoever started it is gone.
+
 Standard output carries one JSON object a line for whoever started it; everything that libraries print goes to standard
 error. Runs as ``python -m polo_vllm.worker`` too.
 """
@@ -46,6 +49,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("job", type=Path)
     parser.add_argument("--share", default="0/1", help="which of how many processes this is, such as 1/4")
     parser.add_argument("--parent", type=int, help="stop when this process, which started us, is gone")
+    parser.add_argument("--answer", action="store_true", help="answer questions from standard input")
     given = parser.parse_args(words)
     index, of = (int(word) for word in given.share.split("/"))
     out = _own_stdout()
@@ -54,6 +58,10 @@ def main(words: list[str]) -> None:
         out.write(json.dumps(event) + "\n")
 
     package = _package()
+    if given.answer:
+        settings = json.loads((given.job / "job.json").read_text("utf-8"))
+        importlib.import_module(f"{package}.answer").serve(settings, sys.stdin, tell)
+        return
     run = importlib.import_module(f"{package}.run")
     files = importlib.import_module(f"{package}.files")
     run.work_off(

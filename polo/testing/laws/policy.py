@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from polo.candidates import attach
-from polo.data import PAD, Rows
-from polo.protocols import DrawsItems, Embeds, ExtraLoss, Fits, Policy, ScoresMany, TopItems
+from polo.data import PAD, Ragged, Rows
+from polo.protocols import DrawsItems, Embeds, ExtraLoss, Fits, PlacesItems, Policy, ScoresMany, TopItems
 from polo.randomness import RowRandom
 from polo.testing.subject import Subject
 
@@ -175,6 +175,14 @@ def shortcuts_score_alike(subject: Subject) -> None:
         assert not (top.items[top.proven] == PAD).any(), "a proven place has an item"
         best = scores.double().topk(3, dim=1).values.numpy()
         assert np.allclose(top.scores, best, rtol=_NEAR, atol=_NEAR), "top_items are the best by score"
+    if isinstance(policy, PlacesItems):
+        (placed,) = policy.place_items(rows, 3, Ragged.of([list(range(n))] * len(rows)))
+        found, own = placed.score.reshape(-1, n), scores.double().numpy()
+        assert np.allclose(found, own, rtol=_NEAR, atol=_NEAR), "place_items knows each asked item's score"
+        above, tied = (x.reshape(-1, n) for x in (placed.above, placed.tied))
+        assert placed.exact.all(), "place_items finds every place"
+        assert (above == (found[:, None] > found[..., None]).sum(axis=2)).all(), "as many are above as score higher"
+        assert (tied == (found[:, None] == found[..., None]).sum(axis=2) - 1).all(), "others that score the same tie"
     if isinstance(policy, DrawsItems):
         drawn = policy.draw_items(rows, n, RowRandom("drawn"))
         assert (np.sort(drawn.items, axis=1) == np.arange(n)).all(), "as many draws as there are items draw each once"

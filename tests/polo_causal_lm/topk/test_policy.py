@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from polo import Choice, InputError, Ragged, Sequences, Splits, TopItems
+from polo import Choice, InputError, Ragged, Sequences, TopItems
 from polo_causal_lm.options import CausalLMOptions, PromptOptions, TinyLMOptions
 from polo_causal_lm.policy import CausalLM
 from polo_datasets.lastfm import LastFM
 from polo_datasets.options import LastFMOptions
+from tests.polo_causal_lm.topk.worlds import judged, policy
 from tests.polo_causal_lm.world import TITLES, context, save_base, toy_splits
 from tests.real_data import context as real_context
 from tests.real_data import real_data
@@ -23,20 +24,6 @@ from tests.real_data import real_data
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_base(tmp_path_factory.mktemp("base") / "llama", dtype=torch.float64)
-
-
-def policy(base: Path, tmp_path: Path, splits: Splits | None = None, **options: Any) -> CausalLM:
-    made = CausalLM(CausalLMOptions(base=str(base), dtype="float64", **options), context(tmp_path, splits))
-    made.module.eval()
-    with torch.no_grad():
-        for p in made.state_dict().values():
-            p.copy_(torch.randn(p.shape, generator=torch.Generator().manual_seed(3)) * 0.2)
-    return made
-
-
-def judged(made: CausalLM, rows: Any) -> np.ndarray:
-    everything = torch.arange(len(made.texts.titles)).expand(len(rows), -1)
-    return made.score_many(rows, everything, 4096).double().numpy()
 
 
 @pytest.mark.parametrize(
