@@ -27,7 +27,8 @@ def commands_page() -> str:
     body = ["# Commands"]
     for name, command in commands():
         help_ = told(f"command {name}", command.help)
-        rows = [option(name, each) for each in command.params if each.name != "help"]
+        shown = [each for each in command.params if each.name != "help" and not getattr(each, "hidden", False)]
+        rows = [option(name, each) for each in shown]
         arguments = [each for each in command.params if each.param_type_name == "argument"]
         usage = " ".join([name, *(each.metavar or each.name for each in arguments)])
         parts = [f"## {name}", inline(help_), f"```text\n{usage}{' [OPTIONS]' if rows else ''}\n```"]

@@ -96,7 +96,7 @@ def of_seeds(asked: Asked, seeds: Sequence[int], jobs: int) -> list[Path]:
             sys.exit(INTERRUPTED)
         return [Path(out.strip().splitlines()[-1]) for out in said.values()]
 
-    from polo.run.run import named
+    from polo.run.opening import named
     from polo.sweep.carry import carry_out
     from polo.train.interrupt import Interrupted
 

@@ -94,7 +94,8 @@ def sweep(
         for end in one.ends():
             asked.open(end)  # a choice that the recipe does not take is told here, with its place
 
-    from polo.run.run import Run, named
+    from polo.run.opening import named
+    from polo.run.run import Run
     from polo.sweep.study import Plan, Study
     from polo.sweep.tries import VALIDATION, work
     from polo.train.interrupt import Interrupted

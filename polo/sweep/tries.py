@@ -15,7 +15,7 @@ from polo.evaluate.metrics import MODEL
 from polo.plugin.hookspecs import hookimpl
 from polo.plugin.load import Plugins
 from polo.recipe.model import Resolved
-from polo.run.run import named
+from polo.run.opening import named
 from polo.store.runfolder import RunFolder
 from polo.sweep.carry import carry_out
 from polo.sweep.space import Dimension
