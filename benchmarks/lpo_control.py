@@ -77,7 +77,8 @@ def measure(given: argparse.Namespace, objective: str, seed: int) -> dict[str, A
     """Runs a cell; its figures by step, and those of the test pairs at the end."""
     from polo.plugin.load import load_plugins
     from polo.recipe import load
-    from polo.run.run import Run, named
+    from polo.run.opening import named
+    from polo.run.run import Run
 
     plugins = load_plugins()
     words = overrides(given, objective, seed)

@@ -17,7 +17,8 @@ from collapse_study.gradients import listed_scores, shares
 from polo.plugin.load import Plugins
 from polo.recipe import load
 from polo.recipe.model import Resolved
-from polo.run.run import Prepared, Run, named
+from polo.run.opening import named
+from polo.run.run import Prepared, Run
 from polo.store.files import write_json
 from polo.store.runfolder import RunFolder
 

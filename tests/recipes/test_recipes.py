@@ -9,7 +9,8 @@ import pytest
 from polo.plugin.load import load_plugins
 from polo.recipe import load
 from polo.recipe.model import Resolved
-from polo.run.run import Run, named
+from polo.run.opening import named
+from polo.run.run import Run
 from tests.pairs import text_rows, write
 from tests.real_data import real_data
 

@@ -175,9 +175,9 @@ def test_bad_input_ends_with_one_message_and_leaves_nothing(
 def test_a_sampler_of_the_best_items_is_refused_where_the_policy_does_not_find_them(
     toy: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from polo_causal_lm.policy import CausalLM
+    from polo_causal_lm.topk.finder import FindsTitles
 
-    monkeypatch.delattr(CausalLM, "top_items")
+    monkeypatch.delattr(FindsTitles, "top_items")
     with pytest.raises(SystemExit) as stopped:
         main(["run", str(toy), "stages.prefer.sampler={use: hard, from: {use: top}}"])
     said = capfd.readouterr().err
