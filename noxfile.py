@@ -35,7 +35,8 @@ def tests(session: nox.Session) -> None:
     own = ("slow", "fuzz", "gpu", "oracle", "vllm", "scaffold", "notebook", "trackers", "pages", "ray", "objects")
     apart = " and ".join(f"not {marker}" for marker in own)
     if not session.posargs:  # examples pass None where a component asks for nothing, so their shapes are not checked
-        session.run("pytest", "--doctest-modules", "polo", "plugins", env=THREADS)
+        # (polo_ray/group.py subclasses what Ray has; session ray runs it)
+        session.run("pytest", "--doctest-modules", "polo", "plugins", "--ignore=plugins/polo_ray/group.py", env=THREADS)
     session.run("pytest", SHAPES, *(session.posargs or ["tests", "-n", "2", "-m", apart]), env=THREADS)
 
 
