@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "plugins": "polo.cli.plugins:plugins",
     "plugin": "polo.cli.plugin:plugin",
     "schema": "polo.cli.schema:schema",
+    "completion": "polo.cli.completion:completion",
 }
 #: what a shell reports for a program that Ctrl-C ended: 128 + SIGINT
 INTERRUPTED = 130
@@ -114,7 +115,6 @@ def _version(value: bool) -> None:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -15,7 +15,9 @@ from polo.run.opening import find_recipe
 
 def cp(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name from: polo ls recipes", show_default=False)],
-    dest: Annotated[Path, typer.Argument(metavar="DEST", help="A file or a folder.", show_default=False)],
+    dest: Annotated[
+        Path, typer.Argument(metavar="[DEST]", help="A file or a folder; this folder if not given.", show_default=False)
+    ] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite DEST.")] = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,

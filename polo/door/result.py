@@ -12,6 +12,7 @@ from polo.console import Console
 from polo.report.closing import Closing, closing
 
 if TYPE_CHECKING:
+    from polo.data import Splits
     from polo.protocols import Policy
     from polo.run.recommending import Recommender
 
@@ -63,6 +64,15 @@ class Result:
             PoloError: weights are damaged, or what they were made with is not there.
         """
         return self._recommender.policy
+
+    @property
+    def splits(self) -> Splits:
+        """The run's data: catalogue, rows, training sequences; read at the first call.
+
+        Raises:
+            PoloError: the data cannot be had.
+        """
+        return self._recommender.splits
 
     def recommend(
         self, history: Sequence[str], *, top: int = 10, candidates: Sequence[str] | None = None

@@ -1,6 +1,7 @@
 """Epochs of SASRec by rectools, in an environment that has it: ``rectools_sasrec.py SEQUENCES.npz SIZES``.
 
 ``SEQUENCES.npz`` holds ``items`` and ``offsets`` of training sequences and ``held``, an item of each that is left out;
+``shown``, if it is there, is an item after each sequence that is not trained on, but shown when ``held`` is asked for.
 SIZES is JSON (``dim``, ``layers``, ``heads``, ``dropout``, ``window``, ``sequences``, ``negatives``, ``lr``,
 ``epochs``, ``k``). Prints JSON: process ``seconds`` of the last epoch, ``rows`` (targets that it holds), and, where
 ``k`` is not 0, how often and where ``held`` is among the k best that the user did not take: ``hit`` and ``ndcg``.
@@ -44,11 +45,13 @@ def main(path: str, words: str) -> None:
     lightning.seed_everything(0, verbose=False)
     sizes, found = json.loads(words), np.load(path)
     lengths = np.diff(found["offsets"])
-    user = np.repeat(np.arange(len(lengths)), lengths)
-    table = pd.DataFrame({
-        Columns.User: user, Columns.Item: found["items"], Columns.Weight: 1.0,
-        Columns.Datetime: pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(user)), unit="s"),
-    })  # fmt: skip
+    users = np.arange(len(lengths))
+
+    def table(user: np.ndarray, items: np.ndarray) -> pd.DataFrame:
+        return pd.DataFrame({
+            Columns.User: user, Columns.Item: items, Columns.Weight: 1.0,
+            Columns.Datetime: pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(user)), unit="s"),
+        })  # fmt: skip
 
     def trainer() -> lightning.Trainer:
         return lightning.Trainer(
@@ -61,11 +64,14 @@ def main(path: str, words: str) -> None:
         session_max_len=sizes["window"], loss="sampled_softmax", n_negatives=sizes["negatives"], lr=sizes["lr"],
         batch_size=sizes["sequences"], epochs=sizes["epochs"], get_trainer_func=trainer,
     )  # fmt: skip
-    data = Dataset.construct(table)
+    user, items = np.repeat(users, lengths), found["items"]
+    data = Dataset.construct(table(user, items))
     model.fit(data)
     clock = next(one for one in model.fit_trainer.callbacks if isinstance(one, Clock))
     told = {"seconds": clock.seconds[-1], "rows": clock.rows}
     if sizes["k"]:
+        if "shown" in found:
+            data = Dataset.construct(table(np.concatenate([user, users]), np.concatenate([items, found["shown"]])))
         best = model.recommend(np.arange(len(lengths)), data, k=sizes["k"], filter_viewed=True)
         rank = best.loc[best[Columns.Item].to_numpy() == found["held"][best[Columns.User].to_numpy()], Columns.Rank]
         told |= {
