@@ -88,7 +88,7 @@ def test_sampler_beta_loss_policy_and_reference_of_a_recipe_fit_together(
     small = (*SMALL, *hidden)
     if path.stem in OWN:
         pairs = write(tmp_path / "pairs.jsonl", text_rows(30))
-        small = (f"data={{use: preferences, train: {pairs}}}", "device=cpu")
+        small = (f"data={{use: preferences, train: {pairs}, test: null}}", "device=cpu")
     resolved = resolve(path, profile, *small)
     ready = Run(named(resolved), PLUGINS).prepare()
     assert list(ready.objectives.values())[-1].needs("reference") == (resolved.recipe.reference != "none")
