@@ -175,7 +175,7 @@ def test_the_search_over_vllm_finds_what_the_policy_finds(scorer: VLLMScorer, po
 def spelt(tokenizer: Any) -> list[bytes]:
     """What each token of a byte-level vocabulary spells; marks spell nothing."""
     letters = {letter: byte for byte, letter in bytes_to_unicode().items()}
-    words = tokenizer.convert_ids_to_tokens(list(range(world.VOCAB)))
+    words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     return [b"" if i in tokenizer.all_special_ids else bytes(letters[c] for c in word) for i, word in enumerate(words)]
 
 

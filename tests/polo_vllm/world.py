@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from tokenizers import pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from polo import Context, ItemTable, Known, Rows, Sequences, Splits
 from polo_causal_lm.options import CausalLMOptions, LoraOptions
@@ -53,8 +53,9 @@ def base(folder: Path, *, tied: bool = False, joining: bool = False) -> Path:
         model.save_pretrained(folder)
     tokenizer = train_tokenizer(TITLES, np.full(len(TITLES), 3), Template(), VOCAB)
     if joining:
-        raw = tokenizer.backend_tokenizer
+        raw = Tokenizer(models.BPE())
         raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        raw.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=VOCAB,
             special_tokens=["<pad>", "<s>", "</s>"],
@@ -62,6 +63,10 @@ def base(folder: Path, *, tied: bool = False, joining: bool = False) -> Path:
             show_progress=False,
         )
         raw.train_from_iterator([f"\n- {title}" for title in TITLES] * 3, trainer)
+        raw.post_processor = tokenizer.backend_tokenizer.post_processor
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=raw, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+        )
     tokenizer.save_pretrained(folder)
     return folder
 
