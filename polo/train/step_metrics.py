@@ -58,7 +58,7 @@ def _sums(one: Judged) -> Sums[Tensor]:
 
 def _won(gap: Tensor, keep: Tensor) -> Tensor:
     """How many of the pairs that are kept have the chosen item ahead; a tie is half of it."""
-    return (((gap.sign() + 1) * keep).sum(dtype=torch.float64)) / 2
+    return (((gap > 0) & keep).count_nonzero() + ((gap >= 0) & keep).count_nonzero()).double() / 2
 
 
 def step_metrics(
