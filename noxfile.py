@@ -94,7 +94,7 @@ def trackers(session: nox.Session) -> None:
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Breaks the core in 100 small ways, of which the tests must catch 90. ``-- --area losses`` takes a fifth of it."""
-    install(session, "tests", "mutants", extras="[replication,testing]")
+    install(session, "tests", "mutants", extras="[quant,replication,serve,sweep,testing]")
     session.run("pytest", "-q", "tests/mutants", env=THREADS)
     session.run("python", "-m", "tests.mutants", *session.posargs, env=THREADS)
 
