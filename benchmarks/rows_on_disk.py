@@ -6,7 +6,7 @@
 Events are made here (a user drawn evenly, an item by Zipf's law, a time drawn evenly, in no order) and written to a
 Parquet file. Each measurement is a process of its own: the source loaded the first time (the file is read, sorted and
 written), loaded again, and `polo run` with some steps of a policy and 1,000 rows evaluated. Memory is the highest
-RssAnon of the process, looked at a hundred times a second: what it holds that no file holds. Pages of mapped files,
+RssAnon of the process, looked at fifty times a second: what it holds that no file holds. Pages of mapped files,
 which the system takes back when it needs them, do not count; the highest VmRSS, which counts them, stands beside it.
 Seconds are of the clock and of the CPU, which differ on a machine that does other things too. The growth is the
 exponent of a power law fitted to the measurements.
@@ -154,7 +154,7 @@ def watched(words: Sequence[str], environment: dict[str, str]) -> tuple[str, dic
                     most[name] = max(most[name], 1024 * int(lines[key].split()[0]))
             except (OSError, KeyError):  # it ended at this moment
                 pass
-            time.sleep(0.01)
+            time.sleep(0.02)
         said.seek(0)
         wrong.seek(0)
         if process.returncode:

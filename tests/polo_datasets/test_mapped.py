@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from pyarrow import parquet
 
 import polo_datasets.mapped.reading as reading
 import polo_datasets.mapped.sorting as sorting
-from polo import InputError, LazyRows, Splits
+from polo import InputError, LazyRows, PoloError, Splits
 from polo.testing import check_component
 from polo_datasets.options import RowsOptions
 from polo_datasets.rows import RowsSource
@@ -117,7 +118,7 @@ def test_columns_are_made_once_for_a_file_and_its_options(tmp_path: Path) -> Non
     assert len(said) == 1
     again(history=2)
     assert len(said) == 2
-    cut = next(path for path in (tmp_path / "cache" / "columns").iterdir() if len(said) == 2) / "known_all"
+    cut = next(path for path in (tmp_path / "cache" / "columns").iterdir() if path.is_dir()) / "known_all"
     cut.write_bytes(cut.read_bytes()[:-8])  # a disk that lost the end of it
     for history in (2, 3):
         again(history=history)
@@ -162,7 +163,7 @@ def test_a_record_that_does_not_fit_is_named_as_it_is_in_memory(tmp_path: Path, 
     assert "events.parquet:" in theirs
     with patch.object(reading, "_BATCH", 2):
         assert outcome(tmp_path, **options, mapped=True) == theirs
-    assert not (tmp_path / "columns").exists() or not list((tmp_path / "columns").iterdir())
+    assert [path.suffix for path in (tmp_path / "columns").iterdir()] == [".lock"]
 
 
 def test_words_are_numbered_alike_whatever_the_file_keeps_them_as(tmp_path: Path) -> None:
@@ -171,6 +172,22 @@ def test_words_are_numbered_alike_whatever_the_file_keeps_them_as(tmp_path: Path
              "timestamp": pa.array([True, False] * 5)}  # fmt: skip
     options = write(tmp_path, pa.table(table)) | {"min_history": 0}
     assert_same(load(tmp_path, **options, mapped=True), load(tmp_path, **options))
+
+
+def test_of_several_processes_one_makes_the_columns(tmp_path: Path) -> None:
+    options = write(tmp_path, many()) | {"mapped": True}
+    said: list[str] = []
+    given = context(tmp_path)
+    object.__setattr__(given, "say", said.append)
+    with ThreadPoolExecutor(3) as pool:  # a lock of a file is one of an opening, whoever opened it
+        found = [pool.submit(RowsSource(RowsOptions(**options), given).load) for _ in range(3)]
+    assert len({one.result().fingerprint for one in found}) == len(said) == 1
+
+
+def test_a_cache_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "columns").write_text("a file in the place of the folder")
+    with pytest.raises(PoloError, match="cannot write"):
+        load(tmp_path, **write(tmp_path, many()), mapped=True)
 
 
 def test_files_that_are_no_parquet_or_empty_are_refused(tmp_path: Path) -> None:

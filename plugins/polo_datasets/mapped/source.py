@@ -5,6 +5,8 @@ Knows the cache. What is read, sorted and opened is the business of the modules 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import tempfile
@@ -14,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from polo import Context, InputError, IntArray, ItemTable, Splits, whole_folder
+from polo import Context, InputError, IntArray, ItemTable, PoloError, Splits, whole_folder
 from polo_datasets.building import BLOCK, blocks_of, fingerprint, refuse_empty
 from polo_datasets.events import TRAIN
 from polo_datasets.interactions import filters_said, only
@@ -38,11 +40,8 @@ def load(options: RowsOptions, context: Context) -> Splits:
     folder = context.cache / "columns" / _key(path, titles, options)
     facts = _facts(folder)
     if facts is None:
-        context.say(f"sorting the columns of {path} into {folder} (once for this file and these options)")
-        with whole_folder(folder) as place:
-            _make(path, titles, options, place)
-        facts = _facts(folder)
-        assert facts is not None
+        with _alone(folder.with_suffix(".lock")):
+            facts = _facts(folder) or _made(path, titles, options, folder, context)
     items = ItemTable(list(titles.values()), list(titles))
     if facts["items"] is not None:
         items = only(items, facts["items"])
@@ -65,6 +64,31 @@ def load(options: RowsOptions, context: Context) -> Splits:
         tied_times=facts["tied_times"],
         notes={text: count for text, count in notes.items() if count},
     )
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time: of those of a run one makes the columns, and the others find them."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        raise PoloError(
+            f"cannot write: {error.strerror or error}", where=str(path), fix="set POLO_CACHE to another folder"
+        ) from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _made(path: Path, titles: dict[str, str], options: RowsOptions, folder: Path, context: Context) -> dict[str, Any]:
+    context.say(f"sorting the columns of {path} into {folder} (once for this file and these options)")
+    with whole_folder(folder) as place:
+        _make(path, titles, options, place)
+    facts = _facts(folder)
+    if facts is None:
+        raise PoloError("the columns that were just written are gone", where=str(folder), fix="start again")
+    return facts
 
 
 def _form(options: RowsOptions) -> str:
