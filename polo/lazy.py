@@ -169,8 +169,7 @@ class LazyRows(Rows):
             return super().room(count)
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
-                # reserved now: a page that finds no room when it is written ends the process
-                os.posix_fallocate(file.fileno(), 0, 8 * count)
+                _reserve(file.fileno(), 8 * count)
                 return np.asarray(np.memmap(file, np.int64, mode="r+", shape=(count,)))
         except OSError as error:
             raise PoloError(
@@ -203,6 +202,24 @@ class KnownOnDisk(Known):
         self._shift = self.shift(len(codes))
 
     @classmethod
+    def unmarked(cls, path: Path, count: int) -> npt.NDArray[np.uint8]:
+        """Room for the bits of ``count`` codes in a new file, none of them set."""
+        with path.open("wb") as file:
+            _reserve(file.fileno(), cls.size(count))
+        return np.asarray(np.memmap(path, np.uint8, mode="r+"))
+
+    @classmethod
     def mark(cls, codes: IntArray, count: int, marked: npt.NDArray[np.uint8]) -> None:
         """Sets the bits of some of the ``count`` codes."""
         np.bitwise_or.at(marked, *cls.place(codes, cls.shift(count)))
+
+
+def _reserve(file: int, size: int) -> None:
+    """Zeros that have their place on the disk: a page that finds none when it is written ends the process.
+
+    Where the system cannot reserve (macOS), the file has its length alone.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.ftruncate(file, size)

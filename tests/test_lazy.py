@@ -81,6 +81,15 @@ def test_room_lies_in_a_file_without_a_name(tmp_path: Path) -> None:
         lazy.room(9_223_372_036_854_775)
 
 
+def test_a_system_that_cannot_reserve_gives_files_their_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.posix_fallocate")
+    room = both([[1, 2, 3]], 1, 2, tmp_path)[0].room(3)
+    room[1] = 5
+    marked = KnownOnDisk.unmarked(tmp_path / "marked", 4)
+    KnownOnDisk.mark(np.array([3, 1]), 4, marked)
+    assert (room.tolist(), len(marked), int(np.bitwise_count(marked).sum())) == ([0, 5, 0], 8, 2)
+
+
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=40))
 def test_law_known_on_the_disk_knows_what_known_knows(pairs: list[tuple[int, int]]) -> None:
     user, item = np.array(pairs, np.int64).reshape(-1, 2).T

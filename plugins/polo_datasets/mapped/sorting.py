@@ -7,7 +7,6 @@ Knows the rule leave-last-out: of a user with enough events the last is test, th
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -120,8 +119,6 @@ def _count_ties(ordered: Events, found: Sorted) -> None:
 def _mark(codes: Path, marked: Path) -> None:
     """Writes the bits of sorted codes."""
     count = codes.stat().st_size // 8
-    with marked.open("wb") as out:  # reserved now: a page that finds no room when it is written ends the process
-        os.posix_fallocate(out.fileno(), 0, KnownOnDisk.size(count))
-    bits = np.asarray(np.memmap(marked, np.uint8, mode="r+"))
+    bits = KnownOnDisk.unmarked(marked, count)
     for start in range(0, count, PART):
         KnownOnDisk.mark(np.fromfile(codes, "<i8", count=PART, offset=8 * start), count, bits)
