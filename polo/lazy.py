@@ -219,7 +219,7 @@ def _reserve(file: int, size: int) -> None:
 
     Where the system cannot reserve (macOS), the file has its length alone.
     """
-    if hasattr(os, "posix_fallocate"):
+    try:
         os.posix_fallocate(file, 0, size)
-    else:
+    except AttributeError:
         os.ftruncate(file, size)
