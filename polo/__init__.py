@@ -32,7 +32,7 @@ _PUBLIC = {
     "BeforeStep": "polo.protocols",
     "Begins": "polo.protocols",
     "Beta": "polo.protocols",
-    "BoolArray": "polo.data",
+    "BoolArray": "polo.lists",
     "Choice": "polo.context",
     "Chooses": "polo.protocols",
     "Component": "polo.plugin.component",
@@ -64,12 +64,14 @@ _PUBLIC = {
     "InForward": "polo.protocols",
     "InParts": "polo.protocols",
     "InputError": "polo.errors",
-    "IntArray": "polo.data",
+    "IntArray": "polo.lists",
     "ItemTable": "polo.data",
-    "Known": "polo.data",
+    "Known": "polo.lists",
+    "KnownOnDisk": "polo.lazy",
     "Labelled": "polo.protocols",
     "Launcher": "polo.protocols",
     "Limited": "polo.protocols",
+    "LazyRows": "polo.lazy",
     "LooksNoFurther": "polo.protocols",
     "Loss": "polo.protocols",
     "NamedBase": "polo.protocols",
@@ -95,8 +97,8 @@ _PUBLIC = {
     "Program": "polo.plugin.component",
     "Ranked": "polo.protocols",
     "Ref": "polo.plugin.component",
-    "Ragged": "polo.data",
-    "Whole": "polo.data",
+    "Ragged": "polo.lists",
+    "Whole": "polo.lists",
     "Work": "polo.protocols",
     "ReadsOwnTexts": "polo.protocols",
     "Refresh": "polo.protocols",
@@ -142,16 +144,11 @@ if TYPE_CHECKING:
     from polo.context import Choice as Choice
     from polo.context import Context as Context
     from polo.data import PAD as PAD
-    from polo.data import BoolArray as BoolArray
     from polo.data import FloatArray as FloatArray
-    from polo.data import IntArray as IntArray
     from polo.data import ItemTable as ItemTable
-    from polo.data import Known as Known
-    from polo.data import Ragged as Ragged
     from polo.data import Rows as Rows
     from polo.data import Sequences as Sequences
     from polo.data import Splits as Splits
-    from polo.data import Whole as Whole
     from polo.distinct import draw_distinct as draw_distinct
     from polo.door.calls import evaluate as evaluate
     from polo.door.calls import load as load
@@ -159,6 +156,13 @@ if TYPE_CHECKING:
     from polo.door.calls import run as run
     from polo.errors import InputError as InputError
     from polo.errors import PoloError as PoloError
+    from polo.lazy import KnownOnDisk as KnownOnDisk
+    from polo.lazy import LazyRows as LazyRows
+    from polo.lists import BoolArray as BoolArray
+    from polo.lists import IntArray as IntArray
+    from polo.lists import Known as Known
+    from polo.lists import Ragged as Ragged
+    from polo.lists import Whole as Whole
     from polo.plugin.component import PLUGIN_API as PLUGIN_API
     from polo.plugin.component import Component as Component
     from polo.plugin.component import Program as Program

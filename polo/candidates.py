@@ -55,7 +55,7 @@ def attach(
     """
     if negatives == "file":
         return _from_file(splits, rows, n)
-    rng = RowRandom(seed, "candidates")
+    rng, rows = RowRandom(seed, "candidates"), rows.gathered()
 
     def forbidden(at: IntArray, items: IntArray) -> BoolArray:
         out: BoolArray = known.has(rows.user[at], items) | (items == rows.target[at, None])
@@ -96,7 +96,7 @@ def attach_all(
     Raises:
         InputError: a row has nothing to rank beside what is relevant.
     """
-    n_items = len(splits.items)
+    n_items, rows = len(splits.items), rows.gathered()
     at = np.arange(len(rows), dtype=np.int64)
 
     def codes(owner: IntArray, items: IntArray) -> IntArray:

@@ -7,21 +7,27 @@ columns, as ``polo.texts`` says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from polo.lists import BoolArray as BoolArray
+from polo.lists import IntArray as IntArray
+from polo.lists import Known as Known
+from polo.lists import Ragged as Ragged
+from polo.lists import Whole as Whole
 from polo.texts import OwnTexts
 
-IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 #: stands in ``history`` where a row has fewer items than the window is long, and at the end of a list of candidates
 #: that has fewer than the longest
 PAD = -1
+#: rows of a block, where many are looked at; bounds memory, never a result
+BLOCK: Final = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -37,64 +43,6 @@ class ItemTable:
 
     def __len__(self) -> int:
         return len(self.titles)
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """N lists of item numbers of unlike lengths, flat: list i is ``items[offsets[i]:offsets[i + 1]]``.
-
-    Example:
-        >>> import numpy as np
-        >>> lists = Ragged.of([[3, 1], [], [4]])
-        >>> len(lists), lists.lengths.tolist(), lists[np.array([2, 0])].items.tolist()
-        (3, [2, 0, 1], [4, 3, 1])
-    """
-
-    items: IntArray
-    offsets: IntArray
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: IntArray | slice) -> Ragged:
-        """The lists at ``index`` (an integer array or a slice, not a single number), in its order."""
-        chosen = np.arange(len(self), dtype=np.int64)[index]
-        lengths = self.lengths[chosen]
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        within = np.arange(offsets[-1], dtype=np.int64) - np.repeat(offsets[:-1], lengths)
-        return Ragged(self.items[np.repeat(self.offsets[chosen], lengths) + within], offsets)
-
-    @property
-    def lengths(self) -> IntArray:
-        """int64 ``[N]``, how many items each list holds."""
-        return np.diff(self.offsets)
-
-    @classmethod
-    def of(cls, lists: Sequence[Sequence[int]]) -> Ragged:
-        offsets = np.cumsum([0, *(len(one) for one in lists)], dtype=np.int64)
-        flat = [np.empty(0, np.int64), *(np.asarray(one, dtype=np.int64) for one in lists)]
-        return cls(np.concatenate(flat), offsets)
-
-
-@dataclass(frozen=True)
-class Whole:
-    """The whole catalogue as the list that is ranked for each of N rows, but for some items.
-
-    Args:
-        n_items: size of the catalogue.
-        without: N lists of different items that are left out, such as what the user took before.
-    """
-
-    n_items: int
-    without: Ragged
-
-    def __getitem__(self, index: IntArray | slice) -> Whole:
-        return Whole(self.n_items, self.without[index])
-
-    @property
-    def lengths(self) -> IntArray:
-        """int64 ``[N]``, how many items are ranked."""
-        return self.n_items - self.without.lengths
 
 
 @dataclass(frozen=True)
@@ -139,6 +87,32 @@ class Rows:
         return Rows(
             self.id[index], self.user[index], self.history[index], self.target[index], candidates, relevant, whole
         )
+
+    @property
+    def window(self) -> int:
+        """How many items a row shows at most."""
+        return int(self.history.shape[1])
+
+    def blocks(self, size: int = BLOCK) -> Iterator[Rows]:
+        """All rows in their order, ``size`` of them at a time."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
+
+    def users(self) -> IntArray:
+        """The different users, ascending."""
+        return np.unique(self.user)
+
+    def target_counts(self, n_items: int) -> IntArray:
+        """int64 ``[n_items]``, of how many rows each item is the target."""
+        return np.bincount(self.target, minlength=n_items)
+
+    def gathered(self) -> Rows:
+        """The same rows with all their columns in memory."""
+        return self
+
+    def room(self, count: int) -> IntArray:
+        """An array of ``count`` numbers to be written to, where these rows are kept: in memory, or on the disk."""
+        return np.empty(count, np.int64)
 
     def history_of(self, i: int) -> IntArray:
         """The shown history of row ``i`` without padding."""
@@ -193,63 +167,6 @@ class Sequences:
         return cls(np.asarray(users, dtype=np.int64), flat, offsets)
 
 
-class Known:
-    """Which items a user is known to have consumed, for fast membership tests.
-
-    Example:
-        >>> import numpy as np
-        >>> known = Known(np.array([0, 0, 2]), np.array([3, 1, 4]), n_items=5)
-        >>> known.has(np.array([0, 2]), np.array([[1, 2], [4, 0]])).tolist()
-        [[True, False], [True, False]]
-    """
-
-    def __init__(self, user: IntArray, item: IntArray, n_items: int) -> None:
-        self.n_items = n_items
-        self._codes = np.unique(user.astype(np.int64) * n_items + item)
-        # a bit for each hash that occurs among at least 16 a code: most items that a user does not know are told by it
-        self._shift = np.uint64(64 - max(6, (16 * len(self._codes)).bit_length()))
-        self._marked = np.zeros(1 << (61 - int(self._shift)), dtype=np.uint8)
-        np.bitwise_or.at(self._marked, *self._place(self._codes))
-
-    def _place(self, codes: IntArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
-        """Byte and bit of each code: upper bits of a product with 2^64 / golden ratio (Knuth, TAOCP 3, sec. 6.4)."""
-        place = (codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> self._shift
-        return place >> np.uint64(3), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8)
-
-    def has(self, user: IntArray, items: IntArray) -> npt.NDArray[np.bool_]:
-        """``user [N]``, ``items [N, k]`` -> bool ``[N, k]``."""
-        codes = user[:, None] * self.n_items + items
-        byte, bit = self._place(codes)
-        found: npt.NDArray[np.bool_] = (self._marked[byte] & bit) != 0
-        perhaps = codes[found]
-        if len(perhaps):  # the bit says perhaps, or no
-            at = np.searchsorted(self._codes, perhaps)
-            found[found] = self._codes[np.minimum(at, len(self._codes) - 1)] == perhaps
-        return found
-
-    def count(self, user: IntArray) -> IntArray:
-        """How many items each user is known to have consumed: int64 ``[N]``."""
-        low = np.searchsorted(self._codes, user * self.n_items)
-        high = np.searchsorted(self._codes, (user + 1) * self.n_items)
-        return (high - low).astype(np.int64)
-
-    def lists(self, user: IntArray) -> Ragged:
-        """What each user is known to have consumed, ascending: N lists."""
-        start, count = np.searchsorted(self._codes, user * self.n_items), self.count(user)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
-        within = np.arange(offsets[-1], dtype=np.int64) - np.repeat(offsets[:-1], count)
-        return Ragged(self._codes[np.repeat(start, count) + within] % self.n_items, offsets)
-
-    def items(self, user: IntArray) -> IntArray:
-        """What each user is known to have consumed, ascending, filled up with -1: int64 ``[N, most of them]``."""
-        count, start = self.count(user), np.searchsorted(self._codes, user * self.n_items)
-        place = np.arange(int(count.max(initial=0)))
-        if not len(place):
-            return np.empty((len(user), 0), dtype=np.int64)
-        codes = self._codes[np.minimum(start[:, None] + place, len(self._codes) - 1)]
-        return np.where(place < count[:, None], codes % self.n_items, -1).astype(np.int64)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Splits:
     """A data set, split, as a data source returns it.
@@ -287,5 +204,5 @@ class Splits:
     @property
     def n_users(self) -> int:
         """One more than the highest user number of any row: the length of a table with an entry for each user."""
-        numbers = (rows.user for rows in (self.train, self.valid, self.test))
-        return 1 + max((int(user.max()) for user in numbers if len(user)), default=-1)
+        parts = (rows.users() for rows in (self.train, self.valid, self.test))
+        return 1 + max((int(users[-1]) for users in parts if len(users)), default=-1)

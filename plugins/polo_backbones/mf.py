@@ -78,7 +78,7 @@ class UserPolicy(VectorPolicy):
     def prepare(self, splits: Splits) -> BoolArray:
         """``[users]`` which users have a training row."""
         self.known = np.zeros(splits.n_users, dtype=np.bool_)
-        self.known[splits.train.user] = True
+        self.known[splits.train.users()] = True
         return self.known
 
     def fed(self, rows: Rows) -> dict[str, IntArray]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polo import PAD, IntArray, Rows
+from polo import PAD, IntArray, LazyRows, Rows
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,11 @@ class Windows:
         by_id = np.argsort(train.id)
         self._ids, self._leave, self._group = train.id[by_id], leave[by_id], group[by_id]
 
+    @classmethod
+    def of(cls, train: Rows, stride: int) -> Windows | LazyWindows:
+        """For rows in memory, or on the disk."""
+        return LazyWindows(train, stride) if isinstance(train, LazyRows) else cls(train, stride)
+
     def _found(self, rows: Rows) -> tuple[IntArray, IntArray]:
         """Where the rows stand among the training rows, and whether they do (0 or 1)."""
         place = np.minimum(np.searchsorted(self._ids, rows.id), max(len(self._ids) - 1, 0))
@@ -116,3 +121,44 @@ class Windows:
     def shared(self, rows: Rows) -> IntArray:
         """``[B]`` a number for each row; training rows with the same one begin alike."""
         return self._group[self._found(rows)[0]]
+
+
+class LazyWindows:
+    """:class:`Windows` of rows that follow from sequences: a row's place in its sequence says all.
+
+    Example:
+        >>> import numpy as np
+        >>> place, starts = np.array([1]), np.array([0, 4])
+        >>> rows = LazyRows(np.array([4, 5, 6, 7, 8]), np.array([0]), np.array([0]), place, starts, window=2)
+        >>> windows = LazyWindows(rows, stride=2)
+        >>> windows.leave(rows[:]).tolist(), windows.shared(rows[:]).tolist()
+        ([0, 0, 1, 0], [0, 0, 1, 1])
+    """
+
+    def __init__(self, train: LazyRows, stride: int) -> None:
+        self._train, self._stride = train, stride
+        first, count = train.per_sequence()
+        # what the first row does not show is not counted
+        self._full = np.maximum(first, train.window)
+        groups = np.where(count > 0, -(-np.maximum(first + count - 1 - self._full, 0) // stride) + 1, 0)
+        self._groups = np.cumsum(groups) - groups
+
+    def _beyond(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Of each row: sequence, place in it, items that its full window has moved on, whether it is of training."""
+        number = rows.id - self._train.first_id
+        there = (number >= 0) & (number < len(self._train))
+        sequence, place = self._train.placed(np.where(there, number, 0))
+        return sequence, place, np.maximum(place - self._full[sequence], 0), there.astype(np.int64)
+
+    def leave(self, rows: Rows) -> IntArray:
+        """``[B]`` how many of its oldest items each row leaves out; 0 for rows of other splits."""
+        _, place, moved, there = self._beyond(rows)
+        shown = np.minimum(place, self._train.window)
+        leave: IntArray = np.minimum(-moved % self._stride, np.maximum(shown - 1, 0)) * there
+        return leave
+
+    def shared(self, rows: Rows) -> IntArray:
+        """``[B]`` a number for each row; training rows with the same one begin alike."""
+        sequence, _, moved, _ = self._beyond(rows)
+        shared: IntArray = self._groups[sequence] - (-moved // self._stride)
+        return shared

@@ -53,9 +53,9 @@ class SequencePolicy(VectorPolicy):
     options: SequenceOptions
 
     def __init__(self, name: str, options: SequenceOptions, context: Context) -> None:
-        window = splits_of(name, context).train.history.shape[1]
+        window = splits_of(name, context).train.window
         super().__init__(name, options, context)
-        self._windows = Windows(self.splits.train, min(options.stride or max(1, window // 2), window))
+        self._windows = Windows.of(self.splits.train, min(options.stride or max(1, window // 2), window))
 
     def fed(self, rows: Rows) -> dict[str, IntArray]:
         return {"history": left_aligned(rows.history, self._windows.leave(rows))}
@@ -71,10 +71,10 @@ class SequencePolicy(VectorPolicy):
 
     def cost(self, rows: Rows, n: int) -> IntArray:
         """Positions and items of a row, had it a forward of its own; the same for all, so that neighbours stay so."""
-        cost: IntArray = super().cost(rows, n) + rows.history.shape[1]
+        cost: IntArray = super().cost(rows, n) + rows.window
         return cost
 
     @staticmethod
     def window(splits: Splits) -> int:
         """The longest history that any row shows."""
-        return max(int(rows.history.shape[1]) for rows in (splits.train, splits.valid, splits.test))
+        return max(rows.window for rows in (splits.train, splits.valid, splits.test))

@@ -118,7 +118,7 @@ class VectorPolicy:
         self._given = given_items(options.items, self.splits, context)
         self.net = self._made(torch.Generator().manual_seed(_seed(context, name))).to(self.device)
         self.module: nn.Module = self.net
-        cold = len(self.splits.items) - len(np.unique(self.splits.train.target))
+        cold = int((self.splits.train.target_counts(len(self.splits.items)) == 0).sum())
         if cold:
             context.say(
                 f"{name}: {cold:,} of {len(self.splits.items):,} items are the target of no training row; "

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,10 @@ import numpy.typing as npt
 from polo import PAD, BoolArray, InputError, IntArray, ItemTable, Known, RowRandom, Rows, Sequences, Splits
 
 Pairs = tuple[IntArray, IntArray]
+#: a column: its shape, and its lines some at a time
+Blocks = tuple[tuple[int, ...], Iterable[IntArray]]
+#: lines of a block; bounds memory, never a hash
+BLOCK: Final = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -151,13 +156,8 @@ def finish(
         InputError: a split that must have rows has none.
     """
     numbered, start = [], 0
-    for split, rows in (("training", divided.train), ("validation", divided.valid), ("test", divided.test)):
-        if not len(rows):
-            raise InputError(
-                f"empty data set: no {split} row is left in data {name!r}",
-                where=where,
-                fix="give more data, or lower data.min_history",
-            )
+    refuse_empty((divided.train, divided.valid, divided.test), name, where)
+    for rows in (divided.train, divided.valid, divided.test):
         numbered.append(replace(rows, id=np.arange(start, start + len(rows), dtype=np.int64)))
         start += len(rows)
     counted = {text: count for text, count in {**notes, **divided.notes}.items() if count}
@@ -171,25 +171,69 @@ def finish(
         sequences=divided.sequences,
         known_train=Known(*divided.known_train, n_items=len(items)),
         known_all=Known(*divided.known_all, n_items=len(items)),
-        fingerprint=_fingerprint(name, form, items, numbered, divided),
+        fingerprint=fingerprint(
+            name, form, items, numbered, divided.sequences, [blocks_of(array) for array in divided.known_all]
+        ),
         licence=licence,
         tied_times=tied_times,
         notes=counted,
     )
 
 
-def _fingerprint(name: str, form: str, items: ItemTable, splits: Sequence[Rows], divided: Divided) -> str:
+def refuse_empty(parts: Sequence[Rows], name: str, where: str) -> None:
+    """Training, validation and test rows must be there.
+
+    Raises:
+        InputError: a split has none.
+    """
+    for split, rows in zip(("training", "validation", "test"), parts, strict=True):
+        if not len(rows):
+            raise InputError(
+                f"empty data set: no {split} row is left in data {name!r}",
+                where=where,
+                fix="give more data, or lower data.min_history",
+            )
+
+
+def fingerprint(
+    name: str, form: str, items: ItemTable, splits: Sequence[Rows], sequences: Sequences, known_all: Sequence[Blocks]
+) -> str:
+    """Hash of what is trained and measured on; of rows on the disk the same as of those in memory.
+
+    Args:
+        name, form, items: of the data.
+        splits: training, validation and test rows, numbered.
+        sequences: the training split.
+        known_all: users and items of all splits.
+    """
     digest = hashlib.sha256()
     facts = {key: list(column) for key, column in items.facts.items()}
     digest.update(json.dumps([name, form, list(items.titles), list(items.ids), facts], sort_keys=True).encode())
-    arrays = [array for rows in splits for array in (rows.user, rows.history, rows.target, rows.candidates)]
+    columns = [column for rows in splits for column in _columns(rows)]
     sets = [rows.relevant for rows in splits if rows.relevant is not None]
-    arrays += [array for relevant in sets for array in (relevant.items, relevant.offsets)]
-    arrays += [divided.sequences.user, divided.sequences.items, divided.sequences.offsets, *divided.known_all]
-    for array in arrays:
-        if array is None:
+    columns += [blocks_of(array) for relevant in sets for array in (relevant.items, relevant.offsets)]
+    columns += [blocks_of(array) for array in (sequences.user, sequences.items, sequences.offsets)]
+    for column in [*columns, *known_all]:
+        if column is None:
             digest.update(b"none")
-        else:
-            digest.update(str(array.shape).encode())
-            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+            continue
+        digest.update(str(column[0]).encode())
+        for block in column[1]:
+            digest.update(np.ascontiguousarray(block, dtype="<i8").data)
     return digest.hexdigest()
+
+
+def _columns(rows: Rows) -> Sequence[Blocks | None]:
+    """Users, shown histories, targets and lists, each by blocks of rows."""
+    count, lists = len(rows), rows.candidates
+    return [
+        ((count,), (block.user for block in rows.blocks())),
+        ((count, rows.window), (block.history for block in rows.blocks())),
+        ((count,), (block.target for block in rows.blocks())),
+        None if lists is None else blocks_of(lists),
+    ]
+
+
+def blocks_of(array: IntArray) -> Blocks:
+    """An array by blocks of lines."""
+    return array.shape, (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))

@@ -73,13 +73,13 @@ def split(
     if low is not None or options.k_core > 1:
         taken, item = np.unique(events.item, return_inverse=True)
         told["items dropped: no interaction left"] = len(items) - len(taken)
-        items, events = _only(items, taken.tolist()), Events(events.user, item.astype(np.int64), events.time)
+        items, events = only(items, taken.tolist()), Events(events.user, item.astype(np.int64), events.time)
         events = Events(np.unique(events.user, return_inverse=True)[1].astype(np.int64), events.item, events.time)
     divided, rule = _divided(events, part, options)
     return finish(
         divided,
         name=name,
-        form=f"{form}, {rule}{_filters(options)}",
+        form=f"{form}, {rule}{filters_said(options)}",
         items=items,
         licence=licence,
         notes=told,
@@ -126,12 +126,14 @@ def _low(columns: Columns, options: SplitOptions, where: str) -> np.ndarray | No
     return columns.rating < options.min_rating
 
 
-def _filters(options: SplitOptions) -> str:
+def filters_said(options: SplitOptions) -> str:
+    """What the form of the data says of its filters."""
     core = f", {options.k_core}-core" if options.k_core > 1 else ""
     return core + (f", rating >= {options.min_rating:g}" if options.min_rating is not None else "")
 
 
-def _only(items: ItemTable, kept: Sequence[int]) -> ItemTable:
+def only(items: ItemTable, kept: Sequence[int]) -> ItemTable:
+    """The table with some of its items."""
     facts = {name: [column[i] for i in kept] for name, column in items.facts.items()}
     return ItemTable([items.titles[i] for i in kept], [items.ids[i] for i in kept], facts)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
+from polo import InputError
 from polo_datasets.split_options import SplitOptions
 
 
@@ -103,9 +104,27 @@ class RowsOptions(SplitOptions):
     time_column: str | None = "timestamp"
     #: interactions: column with a number that ``min_rating`` is compared with
     rating_column: str = "rating"
+    #: interactions, one file in Parquet, split leave_last_out: columns are sorted once, kept in the cache, and mapped
+    #: into memory, which then does not grow with the events; the splits are the same
+    mapped: bool = False
     #: item table: column with the item
     id_column: str = "item"
     #: item table: column with its title
     title_column: str = "title"
     #: column with the user. Lists without it: rows that continue one another are taken for one user
     user_column: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.mapped:
+            return
+        for name, fits, fix in (
+            ("form", self.form == "interactions", "set it to interactions"),
+            ("split", self.split == "leave_last_out", "leave it out"),
+            ("k_core", self.k_core == 1, "filter the file before"),
+            ("train", self.train is None and self.valid is None and self.test is None, "give data.interactions"),
+            ("interactions", (self.interactions or ".parquet").endswith(".parquet"), "name a file in Parquet"),
+        ):
+            if not fits:
+                said = getattr(self, name)
+                raise InputError(f"mapped interactions cannot have {name}: {said}", where=f"data.{name}", fix=fix)

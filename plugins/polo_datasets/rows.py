@@ -6,7 +6,7 @@ Knows columns. Reading is done by ``files``, splitting by ``interactions``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class RowsSource:
     """The data source ``rows``."""
 
     def __init__(self, options: RowsOptions, context: Context) -> None:
-        self.options = options
+        self.options, self.context = options, context
 
     def load(self) -> Splits:
         """Reads the files.
@@ -32,35 +32,30 @@ class RowsSource:
         Raises:
             InputError: an option or a file is missing, or a record does not fit (file and line are named).
         """
-        return read_lists(self.options) if self.options.form == "lists" else read_interactions(self.options)
+        if self.options.form == "lists":
+            return read_lists(self.options)
+        if self.options.mapped:
+            from polo_datasets.mapped.source import load  # pyarrow, which only this form needs
+
+            return load(self.options, self.context)
+        return read_interactions(self.options)
 
 
 def read_interactions(options: RowsOptions) -> Splits:
     """Events (user, item, time) and an item table -> splits."""
-    if options.items is None:
-        raise InputError("form interactions needs data.items", where="data", fix="set data.items to the path of a file")
-    files = _files(options)
-    table = need_file(Path(options.items).expanduser(), "data.items")
-    titles, repeated_titles = read_items(table, options)
+    titles, repeated_titles = item_titles(options)
+    files = event_files(options)
     number = {key: i for i, key in enumerate(titles)}
-    user_name = options.user_column or "user"
     users: dict[str, int] = {}
     user, item, time, rating, part = [], [], [], [], []
     for which, events in files.items():
         for line, record in read_records(events):
-            key = str(column(record, options.item_column, events, line, "item_column"))
-            if key not in number:
-                raise InputError(
-                    f"item {key!r} is not in {table}", where=f"{events}:{line}", fix="add it, with a title"
-                )
-            who = str(column(record, user_name, events, line, "user_column"))
+            who, key, when, rated = read_event(record, options, number, events, line)
             user.append(users.setdefault(who, len(users)))
             item.append(number[key])
             part.append(which)
-            if options.time_column is not None:
-                time.append(_number(record, options.time_column, "time_column", events, line))
-            if options.min_rating is not None:
-                rating.append(_number(record, options.rating_column, "rating_column", events, line))
+            time.append(when)
+            rating.append(rated)
     where = str(files[TRAIN])
     if not user:
         raise InputError("empty data set: no interactions", where=where, fix="give a file with events")
@@ -83,7 +78,35 @@ def read_interactions(options: RowsOptions) -> Splits:
     )
 
 
-def _files(options: RowsOptions) -> Mapping[int, Path]:
+def item_titles(options: RowsOptions) -> tuple[dict[str, str], int]:
+    """What :func:`read_items` gives of the item table, which form interactions needs."""
+    if options.items is None:
+        raise InputError("form interactions needs data.items", where="data", fix="set data.items to the path of a file")
+    return read_items(need_file(Path(options.items).expanduser(), "data.items"), options)
+
+
+def read_event(
+    record: Mapping[str, Any], options: RowsOptions, items: Container[str], path: Path, line: int
+) -> tuple[str, str, float, float]:
+    """User, item, time and rating of a record; 0 for a number that is not asked for.
+
+    Raises:
+        InputError: a value is missing or no number, or the item is not in the table (file and line are named).
+    """
+    key = str(column(record, options.item_column, path, line, "item_column"))
+    if key not in items:
+        table = Path(str(options.items)).expanduser()
+        raise InputError(f"item {key!r} is not in {table}", where=f"{path}:{line}", fix="add it, with a title")
+    who = str(column(record, options.user_column or "user", path, line, "user_column"))
+    time = rating = 0.0
+    if options.time_column is not None:
+        time = _number(record, options.time_column, "time_column", path, line)
+    if options.min_rating is not None:
+        rating = _number(record, options.rating_column, "rating_column", path, line)
+    return who, key, time, rating
+
+
+def event_files(options: RowsOptions) -> Mapping[int, Path]:
     """The file of all events, as training; or one for each part."""
     given = {"train": options.train, "valid": options.valid, "test": options.test}
     if options.interactions is not None:

@@ -19,9 +19,11 @@ POLL = 0.2
 #: seconds that a worker waits, when its process failed, for another one to say that a new start would not help
 GRACE = 2.0
 
-#: becomes the program in its arguments, which is killed when the thread that started it ends: prctl(PR_SET_PDEATHSIG)
+#: becomes the program in its arguments, which is killed when the thread that started it ends: prctl(PR_SET_PDEATHSIG).
+#: Ray blocks SIGINT in what it starts, and what that starts inherits it: there it would wait for ever
 BOUND = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv[1]) or os._exit(1); "
+    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv[1]) or os._exit(1); "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT}); "
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
 
@@ -54,9 +56,11 @@ def work(config: Mapping[str, Any]) -> int:
     environment = {**os.environ, **config["environment"], **{name: str(value) for name, value in place.items()}}
     words = [sys.executable if word == config["python"] else word for word in config["words"]]
     bound = [sys.executable, "-c", BOUND, str(os.getpid()), *words]
+    # in a session of its own: Ctrl-C in a terminal reaches it once, through the launcher, and not by itself as well
     with subprocess.Popen(  # noqa: S603
-        bound, cwd=config["folder"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+        bound, cwd=config["folder"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:  # fmt: skip
         heard = [_pass_on(process.stdout, "stdout", rank, listener), _pass_on(process.stderr, "stderr", rank, listener)]
         code = _watched(process, ray, listener, len(sent))
         for thread in heard:

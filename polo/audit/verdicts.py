@@ -6,15 +6,16 @@ Knows rows and findings. Which audits there are is the plugins' business; none o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from polo.candidates import ALL, attach
-from polo.data import Rows, Splits
+from polo.data import Ragged, Rows, Sequences, Splits
 from polo.errors import PoloError
+from polo.lazy import LazyRows
 from polo.protocols import Audit, Audited, Finding, Limited, OfLists
 from polo.randomness import RowRandom
 from polo.recipe.model import Candidates
@@ -58,6 +59,7 @@ def audited(
     Raises:
         InputError: lists that the protocol cannot make (too few items; no lists in the file).
     """
+    splits, looked_at = _some(splits)
     # the evaluated rows first: what cannot be made is refused there, before the many rows of training
     everything = {"test": splits.test, "valid": splits.valid, "train": _sample(splits.train)}
     n = None if candidates.n == ALL else candidates.n
@@ -78,8 +80,29 @@ def audited(
         negatives=candidates.negatives,
         n=n,
         title_tokens=title_tokens,
+        looked_at=looked_at,
         limited=limited or {},
     )
+
+
+def _some(splits: Splits) -> tuple[Splits, str]:
+    """What fits into memory: all, or of data on the disk the rows of some users, and in words how many these are."""
+    train, valid, test = splits.train, splits.valid, splits.test
+    if not (isinstance(train, LazyRows) and isinstance(valid, LazyRows) and isinstance(test, LazyRows)):
+        return splits, ""
+    sequences = splits.sequences
+    keys = RowRandom("audited users").uniform(sequences.user, 1)[:, 0]
+    chosen = np.flatnonzero(keys < TRAIN_ROWS / len(train))
+    users, lists = sequences.user[chosen], Ragged(sequences.items, sequences.offsets)[chosen]
+    some = replace(
+        splits,
+        train=train.of_users(users),
+        valid=valid.of_users(users),
+        test=test.of_users(users),
+        sequences=Sequences(users, lists.items, lists.offsets),
+    )
+    said = f"{len(users):,} of {len(sequences):,} users"
+    return some, said if len(users) < len(sequences) else ""
 
 
 def _sample(rows: Rows) -> Rows:
@@ -91,7 +114,9 @@ def _sample(rows: Rows) -> Rows:
 
 def check(audits: Mapping[str, Audit], subject: Audited) -> list[Check]:
     """What every audit finds. An audit that breaks is a warning of its own, never the end of a run."""
-    return [Check(name, _finding(audit, subject)) for name, audit in audits.items()]
+    looked_at = f" Looked at: {subject.looked_at}." if subject.looked_at else ""
+    found = {name: _finding(audit, subject) for name, audit in audits.items()}
+    return [Check(name, replace(finding, meaning=finding.meaning + looked_at)) for name, finding in found.items()]
 
 
 def _finding(audit: Audit, subject: Audited) -> Finding:

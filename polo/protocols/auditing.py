@@ -37,6 +37,7 @@ class Audited:
         negatives: whether the recipe draws its lists (``uniform``) or takes those of the file.
         n: declared length of a list; ``None`` where the whole catalogue is ranked.
         title_tokens: int64 ``[n_items]`` tokens of each title with its end token, where a text policy is at hand.
+        looked_at: in words, which users are in ``splits`` if not all are: a sample of data that lie on the disk.
         limited: split name -> what becomes of its rows, where answers belong to their rows and a policy is at hand.
     """
 
@@ -47,6 +48,7 @@ class Audited:
     negatives: Literal["uniform", "file"]
     n: int | None
     title_tokens: IntArray | None = None
+    looked_at: str = ""
     limited: Mapping[str, Limited] = field(default_factory=dict)
 
 

@@ -214,7 +214,7 @@ class SharesForwards(Protocol):
     """
 
     def shared(self, rows: Rows) -> IntArray:
-        """``[B]`` a number for each row; rows with the same one belong together."""
+        """``[B]`` a number for each row, whatever others it is asked with; those with the same one belong together."""
 
 
 @runtime_checkable

@@ -25,7 +25,7 @@ def missing(splits: Splits | None, needs: Collection[str], where: str, what: str
     found = []
     if "items" in needs and splits.own is not None:
         found.append(_no_catalogue(splits, where, what, fix))
-    if "history" in needs and splits.own is None and not splits.train.history.shape[1]:
+    if "history" in needs and splits.own is None and not splits.train.window:
         said = f"{what} needs a shown history; the rows of data '{splits.name}' show none (a history of 0 items)"
         found.append(Problem(where, said, f"{fix}, or show items if the data have an order"))
     if "given_lists" in needs and splits.train.candidates is None:

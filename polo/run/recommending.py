@@ -225,4 +225,4 @@ class Recommender:
         return self.policy
 
     def _row(self, asked: Asked) -> Rows:
-        return recommend.asked(self.policy, asked.history, self.splits.test.history.shape[1], asked.pool)
+        return recommend.asked(self.policy, asked.history, self.splits.test.window, asked.pool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,11 +31,13 @@ stages:
 evaluate: {evaluators: [{use: hit_ratio, k: [1]}], baselines: []}
 """
 
-#: a head in which, once, in the 5th step, the process of rank 1 or the worker that runs it dies, or waits for ever
+#: a head in which, once, in the 5th step, the process of rank 1 or the worker that runs it dies, or waits for ever; or
+#: both processes say that they wait for Ctrl-C, and do
 DYING = """
 import os
 import pathlib
 import signal
+import sys
 
 from polo import Component, hookimpl
 
@@ -47,7 +50,14 @@ class Dying:
 
     def __call__(self, scores, keep, beta):
         self._calls += scores.policy.requires_grad
-        marker = pathlib.Path(os.environ["POLO_TEST_MARKER"])
+        marker = pathlib.Path(os.environ["POLO_TEST_MARKER"] + os.environ.get("RANK", ""))
+        if self._calls == 10 and os.environ["POLO_TEST_DYING"] == "asks" and not marker.exists():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            marker.touch()
+            print("waiting for Ctrl-C", file=sys.stderr, flush=True)
+            signal.sigwait({signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.raise_signal(signal.SIGINT)
         if self._calls == 10 and os.environ.get("RANK") == "1" and not marker.exists():
             marker.touch()
             victim = os.getppid() if os.environ["POLO_TEST_DYING"] == "worker" else os.getpid()
@@ -84,7 +94,7 @@ def start(place: Path, into: str, *words: str, dying: str = "none", launcher: st
     run = ["run", "toy.yaml", "--plugin", "dying.py", "--into", into, "--processes", "2", "--launcher", launcher]
     return subprocess.Popen(
         [sys.executable, "-m", "polo", *run, *words], cwd=place, env={**os.environ, **told}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
 
@@ -118,10 +128,27 @@ def test_workers_of_ray_end_as_processes_of_this_machine(place: Path, undisturbe
 @pytest.mark.parametrize("dying", ["process", "worker"])
 def test_a_killed_worker_changes_no_bit(place: Path, undisturbed: Path, dying: str) -> None:
     _, said = ended(start(place, dying, dying=dying))
-    assert (place / f"marker-{dying}").exists()
+    assert (place / f"marker-{dying}1").exists()
     assert "prefer: going on from step 4 of 6" in said
     assert "Traceback" not in said
     assert_same(undisturbed, place / dying)
+
+
+def test_ctrl_c_saves_and_ends_all_workers_and_the_same_command_goes_on(place: Path, undisturbed: Path) -> None:
+    """Sent to the whole group of processes, as a terminal does."""
+    process = start(place, "asks", dying="asks")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "waiting for Ctrl-C" in line:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    _, said = ended(process, code=130)
+    assert "stopped after step 5 of 6 of stage 'prefer'" in said
+    assert "Traceback" not in said
+    assert not (place / "asks" / "results.json").exists()
+    _, said = ended(start(place, "asks", dying="asks"))
+    assert "prefer: going on from step 5 of 6" in said
+    assert_same(undisturbed, place / "asks")
 
 
 def test_a_mistake_is_told_once_and_not_tried_again(place: Path) -> None:

@@ -26,7 +26,7 @@ class InBatch:
 
     def __init__(self, options: InBatchOptions, context: Context) -> None:
         self.k, self._splits = options.k, splits_of(context)
-        self._count = np.bincount(self._splits.train.target, minlength=len(self._splits.items))
+        self._count = self._splits.train.target_counts(len(self._splits.items))
 
     def draw(self, rows: Rows, rng: RowRandom, peek: Peek) -> Draw:
         """Items ``[B, K]`` with ``K = min(k, different targets - 1)``."""

@@ -97,7 +97,7 @@ def loads_alike_again(subject: Subject) -> None:
     for name, rows in _parts(first).items():
         other = _parts(second)[name]
         for column in ("id", "user", "history", "target"):
-            assert np.array_equal(vars(rows)[column], vars(other)[column]), f"{name}.{column} is the same again"
+            assert np.array_equal(getattr(rows, column), getattr(other, column)), f"{name}.{column} is the same again"
 
 
 def _load(subject: Subject) -> Splits:
