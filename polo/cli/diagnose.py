@@ -18,6 +18,7 @@ from polo.cli.common import (
     OverridesArgument,
     PluginOption,
     ProfileOption,
+    QuietOption,
     RecipeArgument,
     TrustOption,
     open_recipe,
@@ -45,6 +46,7 @@ def diagnose(
                      show_default=False),
     ] = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
@@ -56,7 +58,8 @@ def diagnose(
 
     def opened(*changes: str) -> tuple[Resolved, Plugins]:
         given = together(words, changes)
-        return open_recipe(recipe, given, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True)
+        return open_recipe(recipe, given, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True,
+                           quiet=quiet)  # fmt: skip
 
     resolved, plugins = opened()
     from polo.report.diagnosis import page
@@ -73,23 +76,23 @@ def diagnose(
     found = []
     try:
         for one, (changed, with_) in ready:
-            found.append(work.diagnose(one.name, changed, with_, one.overrides, note))
+            found.append(work.diagnose(one.name, changed, with_, one.overrides, note, quiet=quiet))
     except Interrupted as stopped:
         note(stopped.advice)
         sys.exit(INTERRUPTED)
     beside = Path() if is_remote(resolved.recipe.out) else Path(resolved.recipe.out)
     place = out or beside / f"{name}-diagnosis.html"
     write_bytes(place, page(name, found, shlex.join(["polo", *sys.argv[1:]])).encode())
-    _print(found, json=json)
+    _print(found, json=json, quiet=quiet)
     print(place, flush=True)
 
 
-def _print(found: Sequence[Diagnosed], *, json: bool) -> None:
+def _print(found: Sequence[Diagnosed], *, json: bool, quiet: bool) -> None:
     from polo.report.diagnosis import LEGEND, cells, columns
 
     if json:
         print_json([asdict(one) for one in found])
         return
     print_table(columns(found), [[cell.text for cell in cells(one)] for one in found])
-    for word, meaning in LEGEND.items():
+    for word, meaning in () if quiet else LEGEND.items():
         note(f"{word}: {meaning}")

@@ -34,6 +34,8 @@ def diagnose(
     plugins: Plugins,
     changes: Sequence[str],
     said: Callable[[str], None],
+    *,
+    quiet: bool = False,
 ) -> Diagnosed:
     """Trains one rung and looks at its vectors.
 
@@ -42,12 +44,14 @@ def diagnose(
         resolved: its recipe.
         changes: what it changes of the recipe, as it was given.
         said: receives a line.
+        quiet: say nothing but warnings.
 
     Raises:
         InputError: the policy has no vectors to look at, or refuses the rung's.
     """
-    job = Run(named(resolved), plugins)
-    said(f"rung {name}")
+    job = Run(named(resolved), plugins, quiet=quiet)
+    if not quiet:
+        said(f"rung {name}")
     folder, results = job.execute()
     policy, ready = job.opened(folder)
     vectors = embedding(policy)
