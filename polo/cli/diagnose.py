@@ -21,6 +21,8 @@ from polo.cli.common import (
     QuietOption,
     RecipeArgument,
     TrustOption,
+    VerboseOption,
+    not_both,
     open_recipe,
 )
 from polo.cli.output import note, print_json, print_table
@@ -47,11 +49,13 @@ def diagnose(
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
 ) -> None:  # fmt: skip
     """Train a recipe with simpler and simpler item vectors, and show why they differ. Prints the path of a page."""
+    not_both(quiet=quiet, verbose=verbose)
     from polo.run.ladder import chosen, ladder, together
 
     words = list(overrides or ())
@@ -72,11 +76,11 @@ def diagnose(
     rungs = chosen(ladder(resolved.recipe, plugins.catalogue), rung or ())
     ready = [(one, opened(*one.overrides, f"name={name}-{one.slug}")) for one in rungs]
     for _, (changed, with_) in ready:
-        work.check(changed, with_)
+        work.check(changed, with_, quiet=quiet)
     found = []
     try:
         for one, (changed, with_) in ready:
-            found.append(work.diagnose(one.name, changed, with_, one.overrides, note, quiet=quiet))
+            found.append(work.diagnose(one.name, changed, with_, one.overrides, note, quiet=quiet, verbose=verbose))
     except Interrupted as stopped:
         note(stopped.advice)
         sys.exit(INTERRUPTED)
