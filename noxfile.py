@@ -87,7 +87,7 @@ def notebook(session: nox.Session) -> None:
 @nox.session
 def trackers(session: nox.Session) -> None:
     """Trackers with the real libraries, which write to this disk alone."""
-    install(session, "tests", extras="[replication,testing,tensorboard,wandb,mlflow]")
+    install(session, "tests", extras="[replication,testing,tensorboard,wandb,mlflow,trackio]")
     session.run("pytest", "tests/polo_trackers", "-W", "default", *session.posargs, env=THREADS)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from html import escape
@@ -34,10 +35,11 @@ class Console:
     Args:
         silent: True on ranks that should not print.
         quiet: warnings alone.
+        verbose: what looks for a fault or for lost time wants to know, too.
     """
 
-    def __init__(self, *, silent: bool = False, quiet: bool = False) -> None:
-        self.silent, self.quiet = silent, quiet
+    def __init__(self, *, silent: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.silent, self.quiet, self.verbose = silent, quiet, verbose
         self.rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._progress: Progress | None = None
 
@@ -45,6 +47,16 @@ class Console:
         """Prints one line."""
         if not self.silent and not self.quiet:
             self.rich.print(line, style=style or None, markup=False)
+
+    def detail(self, line: str) -> None:
+        """Prints one line for who asked for all of them."""
+        if self.verbose:
+            self.say(line, "dim")
+
+    def trace(self, error: BaseException) -> None:
+        """Prints where an error comes from, for who asked for everything; that it came is told elsewhere."""
+        if self.verbose:
+            self.say("".join(traceback.format_exception(error)).rstrip(), "dim")
 
     def warn(self, line: str) -> None:
         """Prints one line that is not kept quiet."""

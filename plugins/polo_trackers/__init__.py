@@ -37,4 +37,10 @@ def polo_trackers() -> Sequence[Component]:
             options=f"{_OPTIONS}:MLflowOptions",
             summary="MLflow, in the run's folder or on a server (extra: mlflow)",
         ),
+        Component(
+            name="trackio",
+            build="polo_trackers.trackio:Trackio",
+            options=f"{_OPTIONS}:TrackioOptions",
+            summary="Trackio, in its store on this machine (extra: trackio)",
+        ),
     ]

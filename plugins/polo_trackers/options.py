@@ -44,3 +44,11 @@ class MLflowOptions:
     experiment: Annotated[str, MinLen(1)] = "polo"
     #: address of a tracking server or store; ``trackers/mlflow/mlflow.db`` of the run (SQLite) if not given
     uri: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackioOptions:
+    """Trackio: ``trackio show --project polo``; the variable ``TRACKIO_DIR`` says where its store is."""
+
+    #: project that the run belongs to
+    project: Annotated[str, MinLen(1)] = "polo"

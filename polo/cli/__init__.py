@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -39,6 +40,8 @@ COMMANDS: Mapping[str, str] = {
     "schema": "polo.cli.schema:schema",
     "completion": "polo.cli.completion:completion",
 }
+#: where a command's context keeps whether tracebacks are asked for
+VERBOSE = "polo.verbose"
 #: what a shell reports for a program that Ctrl-C ended: 128 + SIGINT
 INTERRUPTED = 130
 
@@ -64,6 +67,8 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except PoloError as error:
+            if ctx.meta.get(VERBOSE):
+                traceback.print_exception(error)
             fail(error)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

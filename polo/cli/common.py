@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from polo.cli import VERBOSE
 from polo.cli.output import note
+from polo.errors import InputError
 from polo.plugin.load import Plugins, load_plugins
 from polo.recipe.model import Resolved
 from polo.run import opening
@@ -43,7 +45,27 @@ TrustOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and the results.")]
+
+
+def _remember(context: typer.Context, value: bool) -> bool:
+    context.meta[VERBOSE] = value
+    return value
+
+
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", callback=_remember,
+        help="Say more: components, what caches had, how long each part took, and tracebacks of errors.",
+    ),
+]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def not_both(*, quiet: bool, verbose: bool) -> None:
+    """Raises InputError where two options ask for less and for more."""
+    if quiet and verbose:
+        raise InputError("says less and more", where="--quiet, --verbose", fix="leave one of them out")
 
 
 def open_plugins(plugin: Iterable[Path] | None = None, no_plugin: Iterable[str] | None = None) -> Plugins:

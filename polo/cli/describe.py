@@ -9,7 +9,7 @@ import typer
 
 from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins
 from polo.cli.ls import PLURALS
-from polo.cli.output import print_commented, print_heading, print_json, print_table, print_text
+from polo.cli.output import print_commented, print_heading, print_json, print_list, print_table, print_text
 from polo.cli.source import source_of
 from polo.errors import InputError
 from polo.plugin.catalogue import Catalogue, Entry
@@ -53,9 +53,7 @@ def describe(
         "from": entry.record.label,
         "code": code,
     }
-    for name, fact in facts.items():
-        if fact:
-            print_text(f"{name:<6} {fact}")
+    print_list([(name, fact) for name, fact in facts.items() if fact])
     print_text("")
     if fields:
         print_table(["option", "type", "default", "meaning"], option_rows(fields))

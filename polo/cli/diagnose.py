@@ -18,8 +18,11 @@ from polo.cli.common import (
     OverridesArgument,
     PluginOption,
     ProfileOption,
+    QuietOption,
     RecipeArgument,
     TrustOption,
+    VerboseOption,
+    not_both,
     open_recipe,
 )
 from polo.cli.output import note, print_json, print_table
@@ -45,18 +48,22 @@ def diagnose(
                      show_default=False),
     ] = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
 ) -> None:  # fmt: skip
     """Train a recipe with simpler and simpler item vectors, and show why they differ. Prints the path of a page."""
+    not_both(quiet=quiet, verbose=verbose)
     from polo.run.ladder import chosen, ladder, together
 
     words = list(overrides or ())
 
     def opened(*changes: str) -> tuple[Resolved, Plugins]:
         given = together(words, changes)
-        return open_recipe(recipe, given, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True)
+        return open_recipe(recipe, given, profile, plugin, no_plugin, trust_plugins=trust_plugins, started=True,
+                           quiet=quiet)  # fmt: skip
 
     resolved, plugins = opened()
     from polo.report.diagnosis import page
@@ -69,27 +76,27 @@ def diagnose(
     rungs = chosen(ladder(resolved.recipe, plugins.catalogue), rung or ())
     ready = [(one, opened(*one.overrides, f"name={name}-{one.slug}")) for one in rungs]
     for _, (changed, with_) in ready:
-        work.check(changed, with_)
+        work.check(changed, with_, quiet=quiet)
     found = []
     try:
         for one, (changed, with_) in ready:
-            found.append(work.diagnose(one.name, changed, with_, one.overrides, note))
+            found.append(work.diagnose(one.name, changed, with_, one.overrides, note, quiet=quiet, verbose=verbose))
     except Interrupted as stopped:
         note(stopped.advice)
         sys.exit(INTERRUPTED)
     beside = Path() if is_remote(resolved.recipe.out) else Path(resolved.recipe.out)
     place = out or beside / f"{name}-diagnosis.html"
     write_bytes(place, page(name, found, shlex.join(["polo", *sys.argv[1:]])).encode())
-    _print(found, json=json)
+    _print(found, json=json, quiet=quiet)
     print(place, flush=True)
 
 
-def _print(found: Sequence[Diagnosed], *, json: bool) -> None:
+def _print(found: Sequence[Diagnosed], *, json: bool, quiet: bool) -> None:
     from polo.report.diagnosis import LEGEND, cells, columns
 
     if json:
         print_json([asdict(one) for one in found])
         return
     print_table(columns(found), [[cell.text for cell in cells(one)] for one in found])
-    for word, meaning in LEGEND.items():
+    for word, meaning in () if quiet else LEGEND.items():
         note(f"{word}: {meaning}")

@@ -7,18 +7,29 @@ from typing import Annotated
 
 import typer
 
-from polo.cli.common import NoPluginOption, OverridesArgument, PluginOption, QuietOption, TrustOption, open_recipe
+from polo.cli.common import (
+    NoPluginOption,
+    OverridesArgument,
+    PluginOption,
+    QuietOption,
+    TrustOption,
+    VerboseOption,
+    not_both,
+    open_recipe,
+)
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
     overrides: OverridesArgument = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
 ) -> None:
     """Evaluate a run again, for example with: evaluate.split=valid evaluate.rows=1000."""
+    not_both(quiet=quiet, verbose=verbose)
     from polo.store.runfolder import RunFolder
 
     folder = RunFolder.open(run)
@@ -35,7 +46,7 @@ def evaluate(
     from polo.cli.run import report
     from polo.run.run import Run
 
-    job = Run(resolved, plugins, quiet=quiet)
+    job = Run(resolved, plugins, quiet=quiet, verbose=verbose)
     results = job.evaluate_again(folder)
     if job.is_main:
         report(folder.path, results)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins
-from polo.cli.output import print_heading, print_json, print_table, print_text
+from polo.cli.output import print_heading, print_json, print_list, print_table, print_text
 from polo.errors import InputError
 from polo.plugin.load import Plugins
 from polo.run.opening import shipped_recipes
@@ -126,9 +126,7 @@ def _overview(plugins: Plugins, json: bool) -> None:
     if json:
         print_json([{"name": thing, "count": len(items), "items": items} for thing, items in names.items()])
         return
-    for thing, items in names.items():
-        if items:
-            print_text(f"{thing:<10}  {', '.join(items)}")
+    print_list([(thing, ", ".join(items)) for thing, items in names.items() if items])
     broken = [record for record in plugins.records if record.status == "broken"]
     if broken:
         print_heading(f"{len(broken)} plugin(s) failed to load; see: polo plugins")

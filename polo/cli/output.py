@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from polo.cli.layout import laid
 from polo.errors import PoloError, Problem, RecipeError
 
 
@@ -21,21 +21,36 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; without a terminal columns of text that are never cut or wrapped."""
+    """A table on stdout, folded within the terminal's width; see :func:`_width` for what is no terminal."""
     if not rows:
         return
-    console = Console()
-    if console.is_terminal:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-        for index, column in enumerate(columns):
-            table.add_column(column, overflow="fold", style="cyan" if index == 0 else "", no_wrap=index == 0)
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print(table)
+    console = Console(highlight=False, soft_wrap=True)
+    table = laid(columns, rows, _width(console))
+    if not console.is_terminal:
+        print("\n".join(table.lines()))
         return
-    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in table.head:
+        console.print(Text(line, style="bold"))
+    if table.head:
+        console.print(Text("\u2500" * table.width))
+    for row in table.rows:
+        for first, rest in row:
+            console.print(Text(first, style="cyan") + Text(rest))
+        if table.listed:
+            console.print()
+
+
+def print_list(rows: Sequence[tuple[str, str]]) -> None:
+    """Names, and behind each what it stands for."""
+    print_table((), rows)
+
+
+def _width(console: Console) -> int | None:
+    """What a table may take: the terminal's width, or what the variable ``COLUMNS`` says; a pipe gets whole lines."""
+    if console.is_terminal:
+        return console.width
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isascii() and given.isdigit() and int(given) else None
 
 
 def print_heading(text: str) -> None:
@@ -49,10 +64,16 @@ def print_text(text: str, style: str = "") -> None:
 
 
 def print_commented(text: str) -> None:
-    """YAML on stdout, comments dimmed in a terminal."""
+    """YAML on stdout; in a terminal comments are dimmed, and what does not fit is cut off at their beginning.
+
+    Their end says more: a comment is a place, ``file:line:column``.
+    """
     console = Console(highlight=False, soft_wrap=True)
     for line in text.splitlines():
         code, hash_, comment = line.partition("  # ")
+        room = console.width - len(code + hash_)
+        if console.is_terminal and len(comment) > room > len("\u2026"):
+            comment = "\u2026" + comment[1 - room :]
         console.print(Text(code) + Text(hash_ + comment, style="dim"))
 
 

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated
 
 import typer
 
-from polo.cli.common import PluginOption, open_plugins
+from polo.cli.common import PluginOption, VerboseOption, open_plugins
 from polo.cli.output import flush, note, print_heading, print_text
 from polo.errors import InputError, RecipeError
 from polo.plugin.component import KINDS
@@ -73,6 +75,7 @@ def check(
         typer.Argument(metavar="[DIST]", help="A distribution; all but polo's own if not given.", show_default=False),
     ] = None,
     plugin: PluginOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Check every component of a plugin against the contract of its kind. Exit code 1 if a check fails.
 
@@ -81,7 +84,7 @@ def check(
     """
     plugins = open_plugins(plugin)
     records = _records(dist, plugins, [] if plugin is None else plugin)
-    failed = sum(_check(record, plugins) for record in records)
+    failed = sum(_check(record, plugins, verbose=verbose) for record in records)
     flush()
     if failed:
         note(f"{failed} failed", "bold red")
@@ -104,23 +107,26 @@ def _records(dist: str | None, plugins: Plugins, files: Sequence[Path]) -> list[
     return found
 
 
-def _check(record: PluginRecord, plugins: Plugins) -> int:
+def _check(record: PluginRecord, plugins: Plugins, *, verbose: bool) -> int:
     """Prints what the checks of one plugin say, and gives how many failed."""
     print_heading(record.label)
     if record.status != "ok":
         print_text(f"  {record.status}: {record.error}", "red")
+        if verbose:
+            print_text(indent(record.trace.rstrip(), "  "), "dim")
         return 1
     for warning in record.warnings:
         print_text(f"  warning: {warning}", "yellow")
     if not record.components:
         print_text("  no components")
-    return sum(_component(kind, component.name, record, plugins) for kind, component in record.components)
+    named = [(kind, component.name) for kind, component in record.components]
+    return sum(_component(kind, name, record, plugins, verbose=verbose) for kind, name in named)
 
 
-def _component(kind: str, name: str, record: PluginRecord, plugins: Plugins) -> int:
-    from polo.testing import check_component
+def _component(kind: str, name: str, record: PluginRecord, plugins: Plugins, *, verbose: bool) -> int:
+    from polo.testing import Check, check_component
 
-    done, failed = 0, []
+    done, failed = 0, list[tuple[Check, str, Exception]]()
     for one in check_component(kind, _address(kind, name, record, plugins), plugins=plugins):
         try:
             one()
@@ -129,12 +135,14 @@ def _component(kind: str, name: str, record: PluginRecord, plugins: Plugins) -> 
             print_text(f"  {kind}/{name}: skipped, it needs options: {error.problems[0].what}", "yellow")
             break
         except AssertionError as error:
-            failed.append((one, str(error).splitlines()[0] if str(error) else one.law))
+            failed.append((one, str(error).splitlines()[0] if str(error) else one.law, error))
         except Exception as error:  # a plugin's code may raise anything, and each check is told of
-            failed.append((one, " ".join(f"{type(error).__name__}: {error}".split())))
+            failed.append((one, " ".join(f"{type(error).__name__}: {error}".split()), error))
     print_text(f"  {kind}/{name}: {done} checks hold" + (f", {len(failed)} fail" if failed else ""))
-    for one, what in failed:
+    for one, what, why in failed:
         print_text(f"    {one.name}: {what}", "red")
+        if verbose:
+            print_text(indent("".join(traceback.format_exception(why)).rstrip(), "      "), "dim")
     return len(failed)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polo.cli.common import JsonOption, NoPluginOption, PluginOption, open_plugins
+from polo.cli.common import JsonOption, NoPluginOption, PluginOption, VerboseOption, open_plugins
 from polo.cli.output import note, print_json, print_table
 from polo.plugin.record import PluginRecord
 
@@ -18,6 +18,7 @@ def plugins(
     check: Annotated[bool, typer.Option("--check", help="Exit code 1 if a plugin is broken.")] = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """List plugins with their status, components, load time and place."""
     records = open_plugins(plugin, no_plugin).records
@@ -34,6 +35,8 @@ def plugins(
         for record in records:
             if record.status == "broken":
                 note(f"{record.label} is broken: {record.error}", "red")
+                if verbose:
+                    note(record.trace.rstrip(), "dim")
             for warning in record.warnings:
                 note(f"{record.label}: {warning}")
     if check and any(record.status == "broken" for record in records):

@@ -21,6 +21,8 @@ from polo.cli.common import (
     QuietOption,
     RecipeArgument,
     TrustOption,
+    VerboseOption,
+    not_both,
     open_recipe,
 )
 from polo.cli.output import note
@@ -84,18 +86,21 @@ def run(
     launcher: LauncherOption = None,
     shard: ShardOption = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     plugin: PluginOption = None,
     no_plugin: NoPluginOption = None,
     trust_plugins: TrustOption = False,
 ) -> None:
     """Train and evaluate a recipe. The last line on stdout is the run's folder."""
+    not_both(quiet=quiet, verbose=verbose)
     if seeds is not None:
         from polo.cli.seeds import Asked, run_seeds
 
         apart = {"--resume": resume, "--continue": continue_, "--retrain": retrain, "--dry-run": dry_run,
                  "--processes": processes > 1, "--shard": shard}  # fmt: skip
-        run_seeds(Asked(recipe, tuple(overrides or ()), profile, quiet, tuple(plugin or ()), tuple(no_plugin or ()),
-                        trust_plugins), seeds, jobs, [name for name, given in apart.items() if given])  # fmt: skip
+        asked = Asked(recipe, tuple(overrides or ()), profile, quiet, tuple(plugin or ()), tuple(no_plugin or ()),
+                      trust_plugins, verbose)  # fmt: skip
+        run_seeds(asked, seeds, jobs, [name for name, given in apart.items() if given])
         return
     opened = functools.partial(
         open_recipe,
@@ -131,7 +136,7 @@ def run(
     folder = RunFolder.latest(Path(resolved.recipe.out), resolved.recipe.name) if continue_ else None
     told = resume or into
     where = None if told is None else Place(told, begun=resume is not None)
-    job = Run(resolved, plugins, folder, place=where, shard=shard, retrain=retrain, quiet=quiet)
+    job = Run(resolved, plugins, folder, place=where, shard=shard, retrain=retrain, quiet=quiet, verbose=verbose)
     if dry_run:
         job.dry_run()
         return

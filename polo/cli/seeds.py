@@ -31,6 +31,7 @@ class Asked:
     plugin: tuple[Path, ...]
     no_plugin: tuple[str, ...]
     trust_plugins: bool
+    verbose: bool = False
 
     def open(self, *changes: str, quiet: bool = True) -> tuple[Resolved, Plugins]:
         """With further changes; later ones win."""
@@ -43,7 +44,8 @@ class Asked:
         """What another process is asked with for the same."""
         plugins = [word for file in self.plugin for word in ("--plugin", str(file))]
         without = [word for name in self.no_plugin for word in ("--no-plugin", name)]
-        flags = [*(["--quiet"] if self.quiet else []), *(["--trust-plugins"] if self.trust_plugins else [])]
+        given = {"--quiet": self.quiet, "--verbose": self.verbose, "--trust-plugins": self.trust_plugins}
+        flags = [flag for flag, wanted in given.items() if wanted]
         return [self.recipe, *self.overrides, "--profile", self.profile, *plugins, *without, *flags]
 
     def refuse(self, path: str, option: str) -> None:
@@ -106,7 +108,7 @@ def of_seeds(asked: Asked, seeds: Sequence[int], jobs: int) -> list[Path]:
             note(f"seed {seed}")
         resolved, plugins = asked.open(f"seed={seed}")
         try:
-            folders.append(carry_out(named(resolved), plugins, note, quiet=asked.quiet).folder)
+            folders.append(carry_out(named(resolved), plugins, note, quiet=asked.quiet, verbose=asked.verbose).folder)
         except Interrupted:
             note(f"stopped; {AGAIN}")
             sys.exit(INTERRUPTED)

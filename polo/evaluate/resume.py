@@ -105,6 +105,8 @@ class Parts:
         main = self._accelerator.is_main_process
         read = {start: self._read(name, start, key) for start in starts} if main else {}
         tables = self._agreed({start: table for start, table in read.items() if table is not None})
+        if tables:
+            self._console.detail(f"{name}: {len(tables)} of {len(starts)} parts are there from an earlier start")
         for start in self._console.track(starts, label=name) if len(starts) > 1 else starts:
             if start not in tables:
                 tables[start] = make(rows[start : start + size])

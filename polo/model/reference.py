@@ -157,7 +157,7 @@ class Reference:
         autocast: torch.dtype | None = None,
     ) -> None:
         self._policy, self._weights, self.cache, self._budget = policy, weights, cache, tokens_per_pass
-        self._unchecked = CHECKED
+        self._unchecked, self._found, self._computed = CHECKED, 0, 0
         self._later: _Later | None = None
         self.tolerance = max(TOLERANCE.get(dtype, 1e-3) for dtype in (_dtype(policy), autocast or torch.float64))
 
@@ -175,6 +175,7 @@ class Reference:
         known = [self.cache.get(key) for key in keys]
         self._check(rows, items, keys, known)
         missing = np.array([i for i, value in enumerate(known) if value is None], dtype=np.int64)
+        self._found, self._computed = self._found + len(rows) - len(missing), self._computed + len(missing)
         if agreed(self._policy.module, len(missing)):
             fresh = _wide(self._compute(rows, items, missing))
             self._later = _Later([keys[i] for i in missing], fresh)
@@ -187,6 +188,11 @@ class Reference:
         if not len(missing):
             return sent(np.stack([value for value in known if value is not None]), device)
         return _mixed(known, fresh, missing, device)
+
+    @property
+    def asked(self) -> str:
+        """How often the cache had what was asked for."""
+        return f"reference scores of {self._found:,} rows were in the cache, those of {self._computed:,} were computed"
 
     def flush(self) -> None:
         """Writes what is not on disk yet."""

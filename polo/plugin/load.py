@@ -21,6 +21,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +98,8 @@ class Plugins:
             record = self._register(blank, load())
         except (Exception, SystemExit) as error:  # whatever a plugin does while it is imported
             text = str(error) if isinstance(error, PoloError) else f"{type(error).__name__}: {error}"
-            record = replace(blank, status="broken", error=" ".join(text.split()))
+            trace = "".join(traceback.format_exception(error))
+            record = replace(blank, status="broken", error=" ".join(text.split()), trace=trace)
             if os.environ.get("POLO_STRICT_PLUGINS", "") not in ("", "0"):
                 fix = "mend it, or unset POLO_STRICT_PLUGINS"
                 raise InputError(f"plugin {record.label} is broken: {record.error}", fix=fix) from error

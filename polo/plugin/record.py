@@ -19,6 +19,7 @@ class PluginRecord:
         entry: name of the entry point (the file's stem for a local file).
         module, file: what was imported, from where (``file`` is empty if it was not imported).
         status, error: ``broken`` and ``blocked`` say why in ``error``.
+        trace: of one that is broken, the traceback.
         seconds: what loading took.
         components: (kind, declaration) of all it provides.
         recipes, commands: what the hooks ``polo_recipes`` and ``polo_cli_commands`` returned.
@@ -34,6 +35,7 @@ class PluginRecord:
     file: str = ""
     status: Literal["ok", "broken", "blocked"] = "ok"
     error: str = ""
+    trace: str = ""
     seconds: float = 0.0
     components: tuple[tuple[str, Component], ...] = ()
     recipes: tuple[Path, ...] = ()

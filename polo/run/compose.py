@@ -31,6 +31,7 @@ from polo.protocols import (
 from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
 from polo.run import own
+from polo.run.built import built
 from polo.run.conflicts import conflicts, of_evaluator, of_finding, of_scorer
 from polo.run.imports import Code
 from polo.store.provenance import began_with
@@ -67,7 +68,7 @@ class Composer:
         shard: bool = False,
     ) -> None:
         kept = base_beside(run)
-        self._resolved, self._catalogue = resolved, catalogue
+        self._resolved, self._catalogue, self._detail = resolved, catalogue, console.detail
         self._context = Context(
             seed=resolved.recipe.seed,
             cache=cache_dir(),
@@ -87,7 +88,8 @@ class Composer:
     def build(self, choice: Choice) -> Any:
         """A live object of any kind."""
         make: Callable[[Any, Context], Any] = self._target(choice)
-        return make(choice.options, self._context)
+        with built(self._catalogue, choice, self._detail):
+            return make(choice.options, self._context)
 
     def _target(self, choice: Choice) -> Any:
         return self._catalogue.find(choice.kind, choice.qualified or choice.name).load_build()

@@ -34,6 +34,9 @@ def diagnose(
     plugins: Plugins,
     changes: Sequence[str],
     said: Callable[[str], None],
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> Diagnosed:
     """Trains one rung and looks at its vectors.
 
@@ -42,12 +45,14 @@ def diagnose(
         resolved: its recipe.
         changes: what it changes of the recipe, as it was given.
         said: receives a line.
+        quiet, verbose: say nothing but warnings, or more than usual.
 
     Raises:
         InputError: the policy has no vectors to look at, or refuses the rung's.
     """
-    job = Run(named(resolved), plugins)
-    said(f"rung {name}")
+    job = Run(named(resolved), plugins, quiet=quiet, verbose=verbose)
+    if not quiet:
+        said(f"rung {name}")
     folder, results = job.execute()
     policy, ready = job.opened(folder)
     vectors = embedding(policy)
@@ -72,13 +77,16 @@ def embedding(policy: Policy) -> Embeds:
     return policy
 
 
-def check(resolved: Resolved, plugins: Plugins) -> None:
+def check(resolved: Resolved, plugins: Plugins, *, quiet: bool = False) -> None:
     """Builds a rung's policy and throws it away, so that what cannot be trained is told before anything is.
+
+    Args:
+        quiet: say nothing but warnings.
 
     Raises:
         InputError: as :func:`diagnose`.
     """
-    embedding(Run(named(resolved), plugins).opened(None)[0])
+    embedding(Run(named(resolved), plugins, quiet=quiet).opened(None)[0])
 
 
 def sample(rows: Rows) -> Rows:

@@ -57,6 +57,7 @@ class Run:
         shard: each process keeps a part of the weights only. Memory, not mathematics.
         retrain: train stages of ``resume`` again that were made from other data, code or base than today's.
         quiet: say nothing but warnings.
+        verbose: say what components are built, what caches had, what each part took, and where faults come from.
 
     Raises:
         InputError: ``resume`` began with another recipe, or there is no second process to ``shard`` with.
@@ -72,10 +73,11 @@ class Run:
         shard: bool = False,
         retrain: bool = False,
         quiet: bool = False,
+        verbose: bool = False,
     ) -> None:
         self.resolved, self.recipe, self._plugins = resolved, resolved.recipe, plugins
         self._accelerator = accelerator_of(self.recipe)
-        self.console = Console(silent=not self._accelerator.is_main_process, quiet=quiet)
+        self.console = Console(silent=not self._accelerator.is_main_process, quiet=quiet, verbose=verbose)
         if (url := place.url if place else self.recipe.out) and is_remote(url):
             check_store(url)
         if resume is None and place is not None:
@@ -155,14 +157,14 @@ class Run:
 
     def execute(self) -> tuple[RunFolder, dict[str, Any]]:
         """Trains and evaluates; returns the run's folder and its results."""
-        ledger = Ledger(None, self._accelerator.num_processes)
+        ledger = Ledger(None, self._accelerator.num_processes, self.console.detail)
         with ledger.part("start"):
             ready = self.prepare(None if self._retrain else self._resumed)
             policy, ready = self._policy(ready)
             start = self._start(policy)
             prints = self._prints(ready, policy)
             trackers = ready.composer.trackers() if self.is_main else []
-        watch = Watch(self._plugins, trackers, self.console.warn)
+        watch = Watch(self._plugins, trackers, self.console.warn, self.console.trace)
         folder = self._folder()
         if self.is_main:
             ledger = ledger.moved(folder.path)
@@ -288,7 +290,7 @@ class Run:
             folder.intact(folder.stage(name))
         policy, ready = self._policy(self.prepare(folder))
         same_base(folder.path, policy)
-        return self._assess(folder, ready, policy, Ledger(None), self._start(policy))
+        return self._assess(folder, ready, policy, Ledger(None, say=self.console.detail), self._start(policy))
 
     @contextlib.contextmanager
     def _main_first(self) -> Iterator[None]:

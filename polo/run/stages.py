@@ -143,6 +143,7 @@ class Stages:
                         shutil.copytree(place, temporary, dirs_exist_ok=True)
                 self.accelerator.wait_for_everyone()
                 return True
+        self.console.detail(f"{name}: neither this run nor {cached} has it, so it is trained")
         return False
 
     def _keep(self, name: str, fingerprint: str, ledger: Ledger) -> None:
@@ -215,3 +216,5 @@ class Stages:
                 resume_hint=f"go on with the same command and --resume {self.folder.called}",
             )
         )
+        if reference is not None:
+            self.console.detail(f"{name}: {reference.asked} ({cache_folder(cache_dir(), header)})")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polo.plugin.events import tell
+from polo.plugin.events import listened, tell
 from polo.plugin.load import Plugins
 from polo.protocols import Begins, Concludes, Tracker
 
@@ -22,12 +22,17 @@ class Watch:
         plugins: whose events are called.
         trackers: name and tracker, as the recipe lists them.
         warn: is told in a line of what failed.
+        trace: is given the error of it.
     """
 
     def __init__(
-        self, plugins: Plugins, trackers: Sequence[tuple[str, Tracker]] = (), warn: Callable[[str], None] = print
+        self,
+        plugins: Plugins,
+        trackers: Sequence[tuple[str, Tracker]] = (),
+        warn: Callable[[str], None] = print,
+        trace: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
-        self._plugins, self._trackers, self._warn = plugins, list(trackers), warn
+        self._plugins, self._trackers, self._warn, self._trace = plugins, list(trackers), warn, trace
 
     def started(self, run: Path, recipe: Mapping[str, Any]) -> None:
         """The run begins, or goes on."""
@@ -37,10 +42,11 @@ class Watch:
         self._tell("polo_run_started", {"run": run, "recipe": recipe})
 
     def line(self, stage: str, line: Mapping[str, Any]) -> None:
-        """A line of metrics was written."""
+        """A line of metrics was written; where nobody listens, it is not looked at."""
         for name, tracker in self._living():
             self._try(name, tracker, partial(tracker.log, line))
-        self._tell("polo_step_ended", {"stage": stage, "step": line["step"], "metrics": line})
+        if listened(self._plugins.manager, "polo_step_ended"):
+            self._tell("polo_step_ended", {"stage": stage, "step": line["step"], "metrics": line})
 
     def evaluated(self, run: Path, results: Mapping[str, Any]) -> None:
         """The evaluation ended."""
@@ -66,6 +72,7 @@ class Watch:
             self._trackers = [(other, one) for other, one in self._trackers if one is not tracker]
             what = " ".join(f"{type(error).__name__}: {error}".split())
             self._warn(f"tracker '{name}' failed, the run goes on without it: {what}")
+            self._trace(error)
 
     def _tell(self, event: str, facts: Mapping[str, Any]) -> None:
-        tell(self._plugins.manager, event, facts, self._warn)
+        tell(self._plugins.manager, event, facts, self._warn, self._trace)

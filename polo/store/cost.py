@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NotRequired
@@ -85,6 +85,7 @@ class Ledger:
     Args:
         folder: of the run; ``None`` keeps nothing.
         processes: that share the run.
+        say: is told in a line what a part cost, when it ends.
 
     Example:
         >>> ledger = Ledger(None)
@@ -96,6 +97,7 @@ class Ledger:
 
     folder: Path | None
     processes: int = 1
+    say: Callable[[str], None] = lambda line: None
     cost: Cost = field(init=False)
     _open: list[_Open] = field(default_factory=list, init=False)
 
@@ -107,7 +109,7 @@ class Ledger:
 
     def moved(self, folder: Path) -> Ledger:
         """The ledger of a folder, with what was spent before there was one."""
-        there = Ledger(folder, self.processes)
+        there = Ledger(folder, self.processes, self.say)
         there.cost["start"] = _added(there.cost.get("start"), self.cost.get("start", _NOTHING))
         return there
 
@@ -120,12 +122,16 @@ class Ledger:
             fingerprint: of a stage.
             system: it is a system of the evaluation.
         """
-        self._open.append(_Open(name, _now(self.processes), fingerprint, system))
+        began = _now(self.processes)
+        one = _Open(name, began, fingerprint, system)
+        self._open.append(one)
         try:
             yield
         finally:
             self.tick()
             self._open.pop()
+            spent = _added(one.since, began, -1)
+            self.say(f"{name} took {spent['seconds']:.1f} s ({spent['cpu_seconds']:.1f} s of CPU)")
 
     def tick(self) -> None:
         """Adds what the newest open part has cost so far, and writes everything down."""

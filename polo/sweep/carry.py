@@ -46,20 +46,22 @@ def begun(resolved: Resolved) -> list[RunFolder]:
     return sorted(found, key=lambda run: not run.ended)
 
 
-def carry_out(resolved: Resolved, plugins: Plugins, say: Callable[[str], None], *, quiet: bool = False) -> Done:
+def carry_out(
+    resolved: Resolved, plugins: Plugins, say: Callable[[str], None], *, quiet: bool = False, verbose: bool = False
+) -> Done:
     """The run of a recipe under its own name and seed.
 
     Args:
         resolved: the recipe, already under the name of its run (:func:`polo.run.run.named`).
         plugins: it was validated with.
         say: is told in a line what was found.
-        quiet: the run says nothing but warnings.
+        quiet, verbose: the run says nothing but warnings, or more than usual.
 
     Raises:
         PoloError: as of a run.
     """
     for run in begun(resolved):
-        job = Run(resolved, plugins, run, quiet=quiet)
+        job = Run(resolved, plugins, run, quiet=quiet, verbose=verbose)
         try:
             job.same()
         except InputError as error:
@@ -72,6 +74,6 @@ def carry_out(resolved: Resolved, plugins: Plugins, say: Callable[[str], None], 
         say(f"going on in {run.path.name}")
         break
     else:
-        job = Run(resolved, plugins, quiet=quiet)
+        job = Run(resolved, plugins, quiet=quiet, verbose=verbose)
     folder, results = job.execute()
     return Done(folder.path, results)

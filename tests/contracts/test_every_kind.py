@@ -38,6 +38,7 @@ APART = {
     ("launcher", "ray"): "needs Ray: session ray",
     ("tracker", "mlflow"): "needs its library: session trackers",
     ("tracker", "tensorboard"): "needs its library: session trackers",
+    ("tracker", "trackio"): "needs its library: session trackers",
     ("tracker", "wandb"): "needs its library: session trackers",
     ("scorer", "vllm"): "needs vLLM: session vllm",
 }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,16 @@ pytestmark = pytest.mark.trackers
 NAMES = ("loss", "rewards/margins", "logps/chosen", "learning_rate", "valid/hit_ratio@1")
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])
+@pytest.fixture(scope="module", autouse=True)
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Trackio's, which it looks for once, when it is imported."""
+    place = tmp_path_factory.mktemp("trackio")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRACKIO_DIR", str(place))
+        yield place
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow", "trackio"])
 def test_contract(name: str) -> None:
     for check in check_component("tracker", name):
         check()
@@ -90,3 +102,36 @@ def test_mlflow(tmp_path: Path, monkeypatch) -> None:
         assert {metric.step: metric.value for metric in found} == pytest.approx(curve(result, "second", name)), name
     assert one.data.metrics["final/hit_ratio_at_1"] == pytest.approx(result.metrics["model"]["hit_ratio@1"])
     assert {artifact.path for artifact in client.list_artifacts(one.info.run_id)} == {"recipe.json", "results.json"}
+
+
+def test_trackio(tmp_path: Path, monkeypatch, capfd, store: Path) -> None:
+    monkeypatch.setenv("TRACKIO_SPACE_ID", "nobody/nowhere")  # where trackio.init would send everything
+    monkeypatch.setenv("HF_TOKEN", "hf_nobody")  # whose name a run of trackio's own would ask the hub for
+    asked: list[object] = []
+    monkeypatch.setattr(socket.socket, "connect", lambda self, place: asked.append(place))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *place, **_: asked.append(place))
+    import trackio
+
+    own, mark = trackio.context_vars.current_run, object()
+    own.set(mark)
+    result = followed(tmp_path, [{"use": "trackio", "project": "mine"}], monkeypatch)
+    assert own.get() is mark, "a run of the user's own is not touched"
+    own.set(None)
+    assert asked == [], "nothing is sent"
+    assert "rackio" not in capfd.readouterr().out
+    with sqlite3.connect(store / "mine.db") as database:
+        told = database.execute("SELECT run_id, run_name, step, metrics FROM metrics").fetchall()
+        configs = database.execute("SELECT run_name, config FROM configs").fetchall()
+    assert {(run, name) for run, name, *_ in told} == {(result.folder.name, result.folder.name)}, "twice the same id"
+    assert {name for name, _ in configs} == {result.folder.name}
+    assert json.loads(configs[0][1])["stages"]["second"]["lr"] == 0.01
+    lines = [(step, json.loads(figures)) for *_, step, figures in told]
+    for stage in ("first", "second"):
+        for name in NAMES:
+            seen = [(step, figures[f"{stage}/{name}"]) for step, figures in lines if f"{stage}/{name}" in figures]
+            assert dict(seen) == pytest.approx(curve(result, stage, name)), name
+            assert len(seen) == len(dict(seen)), "every figure once"
+    (last,) = (figures for _, figures in lines if "results" in figures)
+    assert last["final/hit_ratio@1"] == pytest.approx(result.metrics["model"]["hit_ratio@1"])
+    rows = {(row["system"], row["metric"]): row["value"] for row in last["results"]["_value"]}
+    assert rows[("popularity", "hit_ratio@1")] == pytest.approx(result.metrics["popularity"]["hit_ratio@1"])

@@ -39,9 +39,10 @@ def test_every_folder_of_plugins_is_a_package() -> None:
     assert folders == set(PLUGINS)
 
 
-def test_authors_of_plugins_get_the_types_of_polo() -> None:
-    """PEP 561: without the marker a type checker takes every name of an installed polo for Any."""
-    assert (ROOT / "polo" / "py.typed").is_file()
+@pytest.mark.parametrize("package", ["polo", *(f"plugins/{name}" for name in PLUGINS)])
+def test_whoever_imports_a_package_gets_its_types(package: str) -> None:
+    """PEP 561: without the marker a type checker takes every name of an installed package for Any."""
+    assert (ROOT / package / "py.typed").is_file()
     assert "Typing :: Typed" in SETTINGS["project"]["classifiers"]
 
 

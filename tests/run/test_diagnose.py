@@ -212,7 +212,10 @@ def test_the_command_trains_the_rungs_and_writes_a_page(polo: Callable[..., tupl
 
 def test_a_rung_that_was_trained_before_has_its_curve_again(polo: Callable[..., tuple[int, str, str]]) -> None:
     words = ("diagnose", write(f"{{use: mf, dim: 4, items: {{encoder: {CHAIN}}}}}"), "--json", "--rung", "pca")
-    told = [json.loads(polo(*words)[1].rsplit("\n", 2)[0])[0] for _ in range(2)]
+    runs = [polo(*words, "--quiet"), polo(*words, "--verbose")]
+    told = [json.loads(out.rsplit("\n", 2)[0])[0] for _, out, _ in runs]
+    assert runs[0][2] == "", "--quiet says nothing"
+    assert "encoder/pca of polo-rec" in runs[1][2]
     assert told[0]["run"] != told[1]["run"]
     assert len(told[0]["losses"]["fit"]) == 20
     assert told[1]["losses"] == told[0]["losses"]

@@ -119,3 +119,26 @@ def test_a_plugin_that_fails_while_it_watches_is_told_nothing_more(tmp_path: Pat
 def test_what_stops_a_run_is_not_kept_from_it() -> None:
     with pytest.raises(KeyboardInterrupt):
         whole(Watch(load_plugins(only=()), [("told", Told("log", KeyboardInterrupt()))], print))
+
+
+class Untouchable(Mapping[str, Any]):
+    """A line that must not be looked at."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise AssertionError(f"read {key}")
+
+    def __iter__(self) -> Any:
+        raise AssertionError("gone through")
+
+    def __len__(self) -> int:
+        raise AssertionError("counted")
+
+    def __bool__(self) -> bool:
+        raise AssertionError("asked")
+
+
+def test_law_where_nobody_listens_a_line_is_not_looked_at(tmp_path: Path) -> None:
+    Watch(load_plugins(only=())).line("s", Untouchable())
+    plugins, _ = watching(tmp_path)
+    with pytest.raises(AssertionError, match="read step"):
+        Watch(plugins).line("s", Untouchable())
