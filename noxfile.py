@@ -71,7 +71,7 @@ def scaffold(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The pages of docs/ as a site, where a warning is an error; then each page as a reader follows it."""
-    install(session, "tests", "docs", "scaffold", extras="[replication,testing]")
+    install(session, "tests", "docs", "scaffold", extras="[replication,serve,sweep,testing]")
     site = Path(session.virtualenv.location) / "site"
     session.run("mkdocs", "build", "--strict", "--site-dir", str(site), env=THREADS)
     session.run("pytest", "tests/docs", "-m", "pages", *session.posargs, env=THREADS)
