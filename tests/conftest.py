@@ -17,6 +17,8 @@ settings.load_profile("polo")
 os.environ["POLO_PLUGINS"] = ""
 os.environ.pop("POLO_DISABLE_PLUGINS", None)
 os.environ.pop("POLO_STRICT_PLUGINS", None)
+# nor the width of the terminal that the tests were started from, which pytest's workers are told
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_a_part_ends_in_its_time_and_keeps_what_is_finished(tmp_path: Path) -> N
             pass
 
     def part() -> None:
-        with report.limited(1.0):
+        with report.limited(5.0):
             report.cell("a/first", lambda: {"figure": 1})
             report.cell("a/second", endless)
 
