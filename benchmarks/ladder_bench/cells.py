@@ -120,6 +120,7 @@ def overrides(cell: Cell, size: Size, vectors: Path, device: str) -> list[str]:
         f"stages.prefer.lr={size.lr}",
         "stages.prefer.tokens_per_pass=1048576",
         "stages.prefer.validate.every=0",
+        "stages.prefer.select=last",
         "evaluate.baselines=[]",
         "evaluate.evaluators=[{use: recall, k: [10, 20]}, {use: ndcg, k: [10, 20]}]",
         *size.extra,
