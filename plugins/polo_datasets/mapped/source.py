@@ -42,9 +42,7 @@ def load(options: RowsOptions, context: Context) -> Splits:
     if facts is None:
         with _alone(folder.with_suffix(".lock")):
             facts = _facts(folder) or _made(path, titles, options, folder, context)
-    items = ItemTable(list(titles.values()), list(titles))
-    if facts["items"] is not None:
-        items = only(items, facts["items"])
+    items = _items(titles, facts["items"])
     opened = opening.open_columns(folder, n_items=len(items), history=options.history, min_history=options.min_history)
     parts = (opened.train, opened.valid, opened.test)
     refuse_empty(parts, options.name, str(path))
@@ -89,6 +87,12 @@ def _made(path: Path, titles: dict[str, str], options: RowsOptions, folder: Path
     if facts is None:
         raise PoloError("the columns that were just written are gone", where=str(folder), fix="start again")
     return facts
+
+
+def _items(titles: dict[str, str], left: list[int] | None) -> ItemTable:
+    """The table; where a filter took items from it, what it left."""
+    items = ItemTable(list(titles.values()), list(titles))
+    return items if left is None else only(items, left)
 
 
 def _form(options: RowsOptions) -> str:
@@ -139,8 +143,8 @@ def _make(path: Path, titles: dict[str, str], o: RowsOptions, place: Path) -> No
         found = sorting.sort(
             events, read.by_user, numbers, place, min_history=o.min_history, timed=o.time_column is not None
         )
-    items = ItemTable(list(titles.values()), list(titles))
-    items = only(items, kept.tolist()) if rated else items
+    left = kept.tolist() if rated else None
+    items = _items(titles, left)
     opened = opening.open_columns(place, n_items=len(items), history=o.history, min_history=o.min_history)
     rows, known = (opened.train, opened.valid, opened.test), (_users(opened), blocks_of(opened.events))
     ties = found.tied / found.neighbours if found.neighbours else None
@@ -152,7 +156,7 @@ def _make(path: Path, titles: dict[str, str], o: RowsOptions, place: Path) -> No
             **({"items dropped: no interaction left": len(titles) - len(kept)} if rated else {}),
         },
         "tied_times": ties,
-        "items": kept.tolist() if rated else None,
+        "items": left,
         "sizes": {name: (place / name).stat().st_size for name in sorting.COLUMNS},
     }
     (place / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
