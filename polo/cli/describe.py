@@ -16,7 +16,7 @@ from polo.plugin.catalogue import Catalogue, Entry
 from polo.plugin.component import KINDS
 from polo.recipe.dump import dump, flow
 from polo.recipe.fields import Field, fields_of, inside, list_of, peel, phrase, ref_kind, union_of
-from polo.recipe.options import to_plain
+from polo.recipe.plain import to_plain
 from polo.words import did_you_mean
 
 #: where a recipe holds a component of a kind: key, and whether it is a list there

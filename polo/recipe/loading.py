@@ -17,7 +17,8 @@ from polo.recipe.dump import dump
 from polo.recipe.merge import merge, overlay
 from polo.recipe.model import Recipe, Resolved
 from polo.recipe.node import Node, found
-from polo.recipe.options import Place, Validation, to_plain
+from polo.recipe.options import Place, Validation
+from polo.recipe.plain import to_plain
 from polo.recipe.reader import read_file
 from polo.words import did_you_mean
 

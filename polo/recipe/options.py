@@ -13,8 +13,6 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -238,30 +236,6 @@ class Validation:
     def _wrong(self, hint: Any, node: Node, place: Place) -> Any:
         what = f"{_dotted(place)}found {found(node)}, expected {phrase(hint)}"
         return self.complain(node.where, what, remedy(hint, node))
-
-
-def to_plain(value: Any) -> Any:
-    """Options as plain data: mappings, lists and scalars; components as ``{use: name, ...}``.
-
-    Example:
-        >>> to_plain((Choice("loss", "sft"), Path("a/b")))
-        [{'use': 'sft'}, 'a/b']
-    """
-    if isinstance(value, Choice):
-        return {"use": value.name, **({} if value.options is None else to_plain(value.options))}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            key_of(item.name): to_plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.init
-        }
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, set | frozenset):
-        return sorted(to_plain(item) for item in value)
-    if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
-    if isinstance(value, Enum):
-        return to_plain(value.value)
-    return value.as_posix() if isinstance(value, Path) else value
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:

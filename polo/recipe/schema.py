@@ -17,7 +17,7 @@ from polo.plugin.catalogue import Catalogue, Entry
 from polo.plugin.component import KINDS
 from polo.recipe.fields import Field, fields_of, list_of, mapping_of, peel, ref_kind, union_of
 from polo.recipe.model import Recipe
-from polo.recipe.options import to_plain
+from polo.recipe.plain import to_plain
 
 
 def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from polo.context import Choice
 from polo.plugin.catalogue import Catalogue
 from polo.recipe.dump import flow
-from polo.recipe.options import to_plain
+from polo.recipe.plain import to_plain
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from polo.protocols import Peers
 from polo.recipe.dump import flow
 from polo.recipe.fields import fields_of, ref_kind, union_of
 from polo.recipe.model import Recipe
-from polo.recipe.options import to_plain
+from polo.recipe.plain import to_plain
 from polo.words import did_you_mean
 
 KIND = "encoder"
