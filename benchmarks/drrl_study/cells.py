@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ TAU: Final = Range(0.05, 0.4, log=True)
 #: loss -> what is searched besides the learning rate
 SEARCHED: Final[Mapping[str, Mapping[str, Range]]] = {
     "drrl": {"gamma": Range(0.05, 0.95), "c": Range(1.05, 20, log=True), "threshold": Range(0.0, 0.8)},
+    "drrl_exact": {"gamma": Range(0.0, 0.95), "eta": Range(0.2, 3.0, log=True)},
     "sl": {"tau": TAU},
     "bsl": {"tau": TAU, "ratio": Range(0.5, 2, log=True)},
     "ccl": {"margin": Range(0.0, 0.9), "weight": Range(0.5, 50, log=True)},
@@ -98,6 +100,9 @@ def overrides(cell: Cell, size: Size, data: str) -> list[str]:
     if cell.loss == "drrl":
         loss: dict[str, Any] = {"use": "drrl", "gamma": given["gamma"], "c": given["c"], "eps": 0.0,
                                 "threshold": given["threshold"], "threshold_lr": 1e-2}  # fmt: skip
+    elif cell.loss == "drrl_exact":  # each row's best threshold: the largest mean in the ball of radius eta
+        c = float(f"{math.exp(given['eta'] * (1 - given['gamma'])):.4g}")
+        loss = {"use": "drrl", "gamma": given["gamma"], "c": c, "eps": 0.0, "solver": "bisect"}
     elif cell.loss == "ccl":
         loss = {"use": "ccl", "margin": given["margin"], "weight": given["weight"]}
     elif cell.loss == "bpr":  # inner products and one negative, as published

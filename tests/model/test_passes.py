@@ -60,6 +60,17 @@ def test_scores_do_not_depend_on_the_budget_and_passes_keep_to_it(b: int, n: int
         assert torch.equal(call(policy, rows, items, budget, only), expected[torch.from_numpy(only)])
 
 
+@given(st.integers(1, 33), st.integers(1, 80))
+def test_law_a_list_is_cut_into_no_more_pieces_than_halving_it_until_one_fits_gives(n: int, budget: int) -> None:
+    width = n
+    while width > 1 and 3 + 2 * width > budget:
+        width = (width + 1) // 2
+    policy: Any = Counting()
+    rank_in_passes(policy, *lists(1, n), budget)
+    assert len(policy.costs) == -(-n // width)
+    assert max(policy.costs) - min(policy.costs) <= 2, "an item costs 2: pieces differ by one item at most"
+
+
 def test_a_policy_with_a_way_of_its_own_gets_long_lists_whole() -> None:
     policy: Any = Many()
     rank_in_passes(policy, *lists(4, 2), 100)

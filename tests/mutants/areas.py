@@ -57,6 +57,7 @@ AREAS = {
             "tests/train/test_judging.py",
             "tests/train/test_processes.py",
             "tests/model",
+            "tests/polo_backbones/test_catalogue.py",
             "tests/train/test_loop.py",
             "tests/evaluate",
         ],

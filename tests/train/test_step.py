@@ -80,6 +80,21 @@ def test_law_pieces_hold_every_place_once_and_keep_to_the_budget(
     assert (held == 1).all()
 
 
+@given(cost=st.integers(1, 50), each=st.integers(0, 20), n=st.integers(1, 33), budget=st.integers(1, 400))
+def test_law_a_row_is_cut_into_no_more_pieces_than_halving_its_width_until_it_fits_gives(
+    cost: int, each: int, n: int, budget: int
+) -> None:
+    """Each piece reads the row's prompt again. Pieces of a row are as even as whole columns allow."""
+    widths = [n]
+    while cost + each * widths[-1] > budget and widths[-1] > 1 and each > 0:
+        widths.append((widths[-1] + 1) // 2)
+    found = pieces(lambda width: np.array([cost + each * width]), n, budget)
+    assert len(found) == -(-n // widths[-1])
+    sizes = [len(range(n)[columns]) for _, columns in found]
+    assert max(sizes) - min(sizes) <= 1
+    assert all(rows.tolist() == [0] for rows, _ in found)
+
+
 def test_a_head_that_needs_the_whole_batch_recomputes_with_the_same_dropout() -> None:
     """Each pass is computed twice. The judge computes it once, under the same seeds, and keeps the whole graph."""
     policy, rows = ToyPolicy(dropout=0.5), toy_rows()
