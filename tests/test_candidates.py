@@ -106,6 +106,18 @@ def test_more_candidates_than_items_is_an_error_that_names_row_and_user() -> Non
     assert lists_of(SPLITS.test, n=23).shape == (24, 23)
 
 
+def test_a_list_as_long_as_what_the_user_does_not_know_holds_all_of_it() -> None:
+    """30 items of which a user knows 8: 22 others and the target fill 23 places; one more is refused."""
+    rows = SPLITS.test[:6]
+    made, every = lists_of(rows, n=23), np.tile(np.arange(N_ITEMS), (6, 1))
+    free = ~SPLITS.known_all.has(rows.user, every)
+    free[np.arange(6), rows.target] = True
+    for line, row in zip(made, free, strict=True):
+        assert sorted(line.tolist()) == np.flatnonzero(row).tolist()
+    with pytest.raises(InputError, match="24"):
+        lists_of(rows, n=24)
+
+
 def test_lists_of_the_file_are_taken_as_they_are() -> None:
     own = np.stack([SPLITS.test.target, (SPLITS.test.target + 1) % N_ITEMS], axis=1)
     assert (lists_of(SPLITS.test.with_candidates(own), negatives="file", n=2) == own).all()

@@ -91,3 +91,17 @@ def test_batch_dynamic_draws_anew_at_each_step_and_goes_on_from_its_state() -> N
     resumed = beta("batch_dynamic", share=0.5)
     resumed.load_state_dict(half.state_dict())
     assert torch.equal(resumed(s, s.valid_rejected, 0.0), outs[2])
+
+
+def test_law_a_pair_is_drawn_in_proportion_to_the_gaussian_of_its_distance_from_the_mean() -> None:
+    """Margins 0, 0, 3: mean 1, deviation sqrt 2, distances -.707, -.707, 1.414 deviations, so weights exp(-1/4) twice
+    and exp(-1). A share of .34 is one pair of three: the third in .3679 / (2 * .7788 + .3679) = .191 of the draws."""
+    s, steps = batch(0.0, 0.0, 3.0), 2000
+    part = beta("batch_dynamic", share=0.34, momentum=0.0)
+    drawn = torch.zeros(3)
+    for _ in range(steps):
+        drawn += part(s, s.valid_rejected, 0.0)[:, 0] > 0
+        part.after_step(0)
+    assert drawn.sum() == steps
+    expected = torch.tensor([0.7788, 0.7788, 0.3679]) / 1.9255 * steps
+    assert float(((drawn - expected) ** 2 / expected).sum()) < 2 + 5 * 2  # mean and 5 deviations of chi square, 2 free

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from polo import PoloError, Scores
 from polo.testing import context
-from tests.contracts.components import make
+from polo_preference.options.losses import Term
+from tests.contracts.components import choice, make
 
 
 def scores(policy: list[float], ref: list[float] | None = None, tokens: list[int] | None = None, **more: Any) -> Scores:
@@ -229,6 +230,17 @@ def test_state_is_saved_and_loaded(name: str) -> None:
     after = make("loss", name, context())
     after.load_state_dict(before.state_dict())
     assert torch.equal(state_after(after, [moved]), expected)
+
+
+def test_law_a_sum_at_zero_is_the_weighted_sum_of_its_terms_at_zero_row_by_row() -> None:
+    """Three rows with two, one and no negative, two terms: no shape is the other's."""
+    keep = torch.tensor([[True, True], [True, False], [False, False]])
+    beta = torch.tensor([[0.5, 2.0], [1.0, 1.0], [1.0, 1.0]])
+    terms = (Term(loss=choice("loss", "dpo"), weight=0.25), Term(loss=choice("loss", "sdpo"), weight=3.0))
+    dpo, sdpo = (make("loss", name, context()).at_zero(keep, beta) for name in ("dpo", "sdpo"))
+    torch.testing.assert_close(
+        make("loss", "sum", context(), of=terms).at_zero(keep, beta), 0.25 * dpo + 3.0 * sdpo, rtol=1e-6, atol=0
+    )
 
 
 def test_a_sum_saves_the_state_of_its_parts_under_their_place() -> None:
