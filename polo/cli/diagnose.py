@@ -26,6 +26,7 @@ from polo.cli.common import (
     open_recipe,
 )
 from polo.cli.output import note, print_json, print_table
+from polo.errors import InputError
 
 if TYPE_CHECKING:
     from polo.plugin.load import Plugins
@@ -75,8 +76,16 @@ def diagnose(
     name = resolved.recipe.name
     rungs = chosen(ladder(resolved.recipe, plugins.catalogue), rung or ())
     ready = [(one, opened(*one.overrides, f"name={name}-{one.slug}")) for one in rungs]
-    for _, (changed, with_) in ready:
-        work.check(changed, with_, quiet=quiet)
+    left: dict[str, str] = {}
+    for one, (changed, with_) in reversed(ready):  # the recipe's own first: if that cannot be, nothing can
+        try:
+            work.check(changed, with_, quiet=quiet)
+        except InputError as refused:
+            if rung or one is rungs[-1]:
+                raise
+            left[one.name] = refused.what
+            note(f"rung {one.name} is left out: {refused.what}\n  -> --rung {one.name!r} says what to do")
+    ready = [(one, made) for one, made in ready if one.name not in left]
     found = []
     try:
         for one, (changed, with_) in ready:
@@ -86,7 +95,7 @@ def diagnose(
         sys.exit(INTERRUPTED)
     beside = Path() if is_remote(resolved.recipe.out) else Path(resolved.recipe.out)
     place = out or beside / f"{name}-diagnosis.html"
-    write_bytes(place, page(name, found, shlex.join(["polo", *sys.argv[1:]])).encode())
+    write_bytes(place, page(name, found, left, shlex.join(["polo", *sys.argv[1:]])).encode())
     _print(found, json=json, quiet=quiet)
     print(place, flush=True)
 

@@ -127,12 +127,13 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def page(title: str, rungs: Sequence[Diagnosed], command: str) -> str:
+def page(title: str, rungs: Sequence[Diagnosed], left: Mapping[str, str], command: str) -> str:
     """The whole file as text.
 
     Args:
         title: the recipe's name.
         rungs: in their order.
+        left: rungs that the policy refused, and why.
         command: how to get it again.
     """
     templates = Environment(loader=PackageLoader("polo.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -148,6 +149,7 @@ def page(title: str, rungs: Sequence[Diagnosed], command: str) -> str:
         curves=[one for one in curves if one],
         pictures=[one for one in (*_spectra(rungs), _lengths(rungs), *_neighbours(rungs)) if one],
         changes=[(one.name, one.run, " ".join(one.changes)) for one in rungs],
+        left=left,
         legend=LEGEND,
         command=command,
     )

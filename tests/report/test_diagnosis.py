@@ -41,7 +41,7 @@ def test_a_line_fits_a_terminal_of_80_columns() -> None:
 
 def test_the_page_is_whole_escaped_and_needs_no_network() -> None:
     names = ["<b>raw</b>", *(f"rung {i}" for i in range(8))]
-    text = page("<i>toy</i>", [rung(name) for name in names], "polo diagnose 'x & y'")
+    text = page("<i>toy</i>", [rung(name) for name in names], {"raw": "6 < 8"}, "polo diagnose 'x & y'")
     tags = check(text).seen
     assert tags.count("main") == 1
     assert tags.count("figure") == 7
@@ -60,4 +60,4 @@ def test_the_page_is_whole_escaped_and_needs_no_network() -> None:
 def test_a_rung_that_lacks_something_is_shown_all_the_same(changes: dict[str, object]) -> None:
     if "losses" in changes:
         changes = {"losses": {"fit": []}}
-    assert check(page("toy", [rung("a", **changes), rung("b")], "")).seen
+    assert check(page("toy", [rung("a", **changes), rung("b")], {}, "")).seen

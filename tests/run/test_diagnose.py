@@ -233,12 +233,26 @@ def test_rungs_are_of_the_encoder_that_overrides_give(polo: Callable[..., tuple[
     assert [len(one["losses"]["fit"]) for one in found] == [2, 2]
 
 
-def test_what_a_rung_cannot_be_is_told_before_anything_is_trained(polo: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_rung_that_the_policy_refuses_is_left_out_and_named(polo: Callable[..., tuple[int, str, str]]) -> None:
+    path = write(f"{{use: sasrec, dim: 4, items: {{encoder: {CHAIN}, as: start}}}}")
+    code, out, err = polo("diagnose", path, "stages.fit.steps=2")
+    assert code == 0, err
+    names = [line.split("  ")[0] for line in out.strip().splitlines()[1:-1]]
+    assert names == ["no encoder", "pca", "whiten", "rec_pca", "pca + norm", "rec_pca + norm"]
+    assert "rung lsa is left out: the encoder's vectors have 6 numbers, the policy's 4" in err
+    assert "left out: the encoder&#39;s vectors have 6" in Path("runs/toy-diagnosis.html").read_text(encoding="utf-8")
+
+
+def test_a_rung_that_was_asked_for_or_is_the_recipes_own_and_cannot_be_is_told_before_anything_is_trained(
+    polo: Callable[..., tuple[int, str, str]],
+) -> None:
     path = write(f"{{use: sasrec, dim: 4, items: {{encoder: {CHAIN}, as: frozen}}}}")
-    code, _, err = polo("diagnose", path)
-    assert code == 2
-    assert "the encoder's vectors have 6 numbers, the policy's 4" in err
-    assert not Path("runs").exists()
+    for words in (["--rung", "pca", "--rung", "lsa"], ["policy.items.encoder={use: lsa, k: 6, min_items: 1}"]):
+        code, _, err = polo("diagnose", path, *words)
+        assert code == 2
+        assert "the encoder's vectors have 6 numbers, the policy's 4" in err
+        assert "set dim to 6" in err
+        assert not Path("runs").exists()
 
 
 def test_encoders_and_backbones_of_others_are_diagnosed_too(polo: Callable[..., tuple[int, str, str]]) -> None:
