@@ -76,9 +76,9 @@ def pieces(cost: Callable[[int], IntArray], n: int, budget: int) -> list[tuple[I
     found = [(fitting[group], slice(None)) for group in passes(whole[fitting], budget) if len(group)]
     for row in long:
         width, now = n, int(whole[row])
-        while width > 1 and now > budget:
+        while now > budget:
             fewer = int(cost((width + 1) // 2)[row])
-            if fewer >= now:  # columns cost nothing: cutting would only repeat the rest
+            if fewer >= now:  # one column is left, or columns cost nothing: cutting would only repeat the rest
                 break
             width, now = (width + 1) // 2, fewer
         count = -(-n // width)

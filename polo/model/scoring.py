@@ -19,7 +19,7 @@ from polo.protocols import Embeds, Every, Numbers, Policy, Writes
 #: rows between two movements of the progress bar
 CHUNK = 128
 #: scores between two movements: rows with very long lists move it one by one
-SCORES = 1 << 20
+ENTRIES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def score_lists(
     policy.module.eval()
     with torch.no_grad():
         # all processes go over the same blocks, also those that have fewer rows or none in the last one
-        block = max(1, min(CHUNK, SCORES // max(candidates.shape[1], 1))) * state.num_processes
+        block = max(1, min(CHUNK, ENTRIES // max(candidates.shape[1], 1))) * state.num_processes
         for start in track(range(0, len(rows), block), label="scoring"):
             items = torch.from_numpy(np.ascontiguousarray(candidates[start : start + block])).to(device)
             own = np.arange(state.process_index, len(items), state.num_processes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +80,15 @@ def test_a_policy_with_a_way_of_its_own_gets_long_lists_whole() -> None:
     assert policy.costs == [28, -50]
     assert rank_in_passes(policy, *lists(4, 3), 50, np.empty(0, np.int64)).shape == (0, 3)
     assert policy.costs == [28, -50]
+
+
+def test_a_long_list_under_sharded_weights_is_cut_into_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own way would need another number of passes in each process."""
+    monkeypatch.setattr("polo.model.passes.is_sharded", lambda module: True)
+    policy: Any = Many()
+    scored = rank_in_passes(policy, *lists(4, 5), 100)
+    assert torch.equal(scored, 1000.0 * torch.arange(10, 14)[:, None] + torch.arange(20).reshape(4, 5))
+    assert sorted(policy.costs) == [20, 28, 28], "four rows of two items, of two and of one"
 
 
 def test_scores_for_comparison_keep_to_the_form_of_training_while_a_pass_holds_a_row() -> None:
