@@ -10,6 +10,7 @@ from itertools import product
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from polo.data import BoolArray, IntArray
 from polo.randomness import RowRandom
@@ -66,8 +67,9 @@ def draw_distinct(
         open_ = np.arange(start, min(start + step, len(rows)), dtype=np.int64)
         for turn, part in product(range(_ROUNDS), parts):
             stream = rng.child("round", turn).uniform(rows[open_], part.stop)[:, part]
-            proposals = (stream * n_items).astype(np.int64)
-            _take(items, found, open_, proposals, ~forbidden(open_, proposals))
+            stream *= n_items
+            proposals = stream.astype(np.int64)
+            _take(items, found, open_, proposals, ~forbidden(open_, proposals), n_items)
             open_ = open_[found[open_] < k]
             if not len(open_):
                 break
@@ -75,27 +77,38 @@ def draw_distinct(
     return items, np.arange(k) < found[:, None]
 
 
-def _take(items: IntArray, found: IntArray, at: IntArray, proposals: IntArray, allowed: BoolArray) -> None:
+def _take(
+    items: IntArray, found: IntArray, at: IntArray, proposals: IntArray, allowed: BoolArray, n_items: int
+) -> None:
     """Appends to ``items[at]`` the first proposals that are allowed and new, up to k; updates ``found``."""
     k, before = items.shape[1], found[at]
     most = int(before.max())
     # what a row holds already stands before the new proposals, so "first of its kind" also means "not yet drawn"
     held = np.where(np.arange(most) < before[:, None], items[at, :most], -1 - np.arange(most))
-    fresh = allowed & ~_repeated(np.concatenate([held, proposals], axis=1) if most else proposals)[:, most:]
+    seen = np.concatenate([held, proposals], axis=1) if most else proposals
+    fresh = allowed & ~_repeated(seen, n_items)[:, most:]
     taken = fresh & (np.cumsum(fresh, axis=1, dtype=np.int32) <= (k - before).astype(np.int32)[:, None])
     count = taken.sum(axis=1)
-    row = np.repeat(at, count)
-    items[row, np.arange(len(row)) - np.repeat(np.cumsum(count) - count - before, count)] = proposals[taken]
     found[at] = before + count
+    column, drawn = np.arange(k), items[at]
+    drawn[(column >= before[:, None]) & (column < found[at, None])] = proposals[taken]
+    items[at] = drawn
 
 
-def _repeated(items: IntArray) -> BoolArray:
-    """``[m, j]`` True where the same number stands further left in the row."""
+def _repeated(items: IntArray, n_items: int) -> BoolArray:
+    """``[m, j]`` True where the same number stands further left in the row; numbers from -j to ``n_items - 1``."""
     repeated = np.zeros(items.shape, dtype=np.bool_)
     # numbers and columns in one word, so that one plain sort brings equal ones together, leftmost first
-    bits = items.shape[1].bit_length()
-    words = np.sort(items << bits | np.arange(items.shape[1]), axis=1)
-    row, place = np.nonzero(words[:, 1:] >> bits == words[:, :-1] >> bits)
+    many, bits = items.shape[1], items.shape[1].bit_length()
+    words: npt.NDArray[np.int32 | np.int64] = items.astype(
+        np.int32 if max(n_items, many) << bits < 1 << 31 else np.int64
+    )
+    words <<= bits
+    words |= np.arange(many, dtype=words.dtype)
+    words.sort(axis=1)
+    # two neighbours of the same number differ in the bits of the column alone
+    at = np.flatnonzero((words[:, 1:] ^ words[:, :-1]).view(f"u{words.itemsize}") < 1 << bits)
+    row, place = np.divmod(at, many - 1)
     repeated[row, words[row, place + 1] & ((1 << bits) - 1)] = True
     return repeated
 

@@ -105,20 +105,31 @@ class Known:
         return 1 << (61 - int(cls.shift(count)))
 
     @staticmethod
-    def place(codes: IntArray, shift: np.uint64) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+    def place(codes: IntArray, shift: np.uint64) -> tuple[IntArray, npt.NDArray[np.uint8]]:
         """Byte and bit of each code: upper bits of a product with 2^64 / golden ratio (Knuth, TAOCP 3, sec. 6.4)."""
-        place = (codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> shift
-        return place >> np.uint64(3), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8)
+        place = codes.astype(np.uint64)
+        place *= np.uint64(0x9E3779B97F4A7C15)
+        place >>= shift
+        bit = place.astype(np.uint8)
+        bit &= np.uint8(7)
+        place >>= np.uint64(3)
+        return place.view(np.int64), np.left_shift(np.uint8(1), bit, out=bit)
 
     def has(self, user: IntArray, items: IntArray) -> npt.NDArray[np.bool_]:
         """``user [N]``, ``items [N, k]`` -> bool ``[N, k]``."""
         codes = user[:, None] * self.n_items + items
         byte, bit = self.place(codes, self._shift)
-        found: npt.NDArray[np.bool_] = (self._marked[byte] & bit) != 0
+        marked = self._marked.take(byte)
+        marked &= bit
+        found: npt.NDArray[np.bool_] = marked != 0
         perhaps = codes[found]
         if len(perhaps):  # the bit says perhaps, or no
-            at = np.searchsorted(self._codes, perhaps)
-            found[found] = self._codes[np.minimum(at, len(self._codes) - 1)] == perhaps
+            order = perhaps.argsort()  # in ascending order they are found in a fraction of the time
+            ascending = perhaps[order]
+            at = np.searchsorted(self._codes, ascending)
+            known = np.empty(len(perhaps), np.bool_)
+            known[order] = self._codes[np.minimum(at, len(self._codes) - 1)] == ascending
+            found[found] = known
         return found
 
     def count(self, user: IntArray) -> IntArray:

@@ -19,10 +19,15 @@ _MIX_2: Final = np.uint64(0x94D049BB133111EB)
 
 
 def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Changes ``x`` where it lies: a new array for each line costs several times what is computed in it."""
+    moved = np.empty_like(x)
     with np.errstate(over="ignore"):
-        x = (x ^ (x >> np.uint64(30))) * _MIX_1
-        x = (x ^ (x >> np.uint64(27))) * _MIX_2
-        return x ^ (x >> np.uint64(31))
+        x ^= np.right_shift(x, np.uint64(30), out=moved)
+        x *= _MIX_1
+        x ^= np.right_shift(x, np.uint64(27), out=moved)
+        x *= _MIX_2
+        x ^= np.right_shift(x, np.uint64(31), out=moved)
+    return x
 
 
 def seed_of(*key: int | str) -> int:
@@ -63,8 +68,14 @@ class RowRandom:
         with np.errstate(over="ignore"):
             row = _mix(rows.astype(np.uint64) * _GAMMA + self._seed)
             column = np.arange(1, n + 1, dtype=np.uint64) * _GAMMA
-            return _mix(_mix(row[:, None] + column[None, :]) ^ self._seed)
+            words = _mix(row[:, None] + column[None, :])
+            words ^= self._seed
+            return _mix(words)
 
     def uniform(self, rows: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.float64]:
         """``[len(rows), n]`` float64 in [0, 1), 53 bits each; row i depends on ``rows[i]`` alone."""
-        return (self.bits(rows, n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        words = self.bits(rows, n)
+        words >>= np.uint64(11)
+        numbers = words.astype(np.float64)
+        numbers *= 2.0**-53
+        return numbers
