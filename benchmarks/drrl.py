@@ -1,6 +1,8 @@
 """DrRL, SL, BSL, CCL and BPR with one search budget each, on sets of items; and DrRL and SL with false negatives.
 
-    python benchmarks/drrl.py --out FOLDER --json out.json      about 30 minutes of one CPU core
+DrRL comes twice: with learnt thresholds (`drrl`) and with each row's exact one (`drrl_exact`).
+
+    python benchmarks/drrl.py --out FOLDER --json out.json      about 35 minutes of one CPU core
     python benchmarks/drrl.py --out FOLDER --backbones mf       half of it
     python benchmarks/drrl.py --out FOLDER --toy                seconds; checks the machinery, shows nothing
     python benchmarks/drrl.py --out FOLDER --report             the tables of what is there

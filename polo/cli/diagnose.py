@@ -84,7 +84,7 @@ def diagnose(
             if rung or one is rungs[-1]:
                 raise
             left[one.name] = refused.what
-            note(f"rung {one.name} is left out: {refused.what}\n  -> --rung {one.name!r} says what to do")
+            note(str(InputError(f"rung {one.name} is left out: {refused.what}", fix=refused.fix)))
     ready = [(one, made) for one, made in ready if one.name not in left]
     found = []
     try:

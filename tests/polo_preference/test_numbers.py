@@ -244,9 +244,6 @@ def test_law_a_sum_at_zero_is_the_weighted_sum_of_its_terms_at_zero_row_by_row()
 
 
 def test_a_sum_saves_the_state_of_its_parts_under_their_place() -> None:
-    from polo_preference.options.losses import Term
-    from tests.contracts.components import choice
-
     of = (Term(loss=choice("loss", "dpo")), Term(loss=choice("loss", "bco")))
     first, second = make("loss", "sum", context(), of=of), make("loss", "sum", context(), of=of)
     moved = scores([-1.0, -2.0], [-3.0, -2.0])
