@@ -81,11 +81,20 @@ def pieces(cost: Callable[[int], IntArray], n: int, budget: int) -> list[tuple[I
             if fewer >= now:  # one column is left, or columns cost nothing: cutting would only repeat the rest
                 break
             width, now = (width + 1) // 2, fewer
-        count = -(-n // width)
-        edges = [round(n * i / count) for i in range(count + 1)]
-        cut = [slice(start, stop) for start, stop in itertools.pairwise(edges)] if count > 1 else [slice(None)]
-        found += [(np.array([row]), columns) for columns in cut]
+        count = math.ceil(n / width)
+        found += [(np.array([row]), columns) for columns in (evenly(n, count) if count > 1 else [slice(None)])]
     return found
+
+
+def evenly(n: int, count: int) -> list[slice]:
+    """``n`` columns in ``count`` pieces, which differ by one column at most.
+
+    Example:
+        >>> [(piece.start, piece.stop) for piece in evenly(10, 3)]
+        [(0, 3), (3, 7), (7, 10)]
+    """
+    edges = [round(n * i / count) for i in range(count + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def score_in_passes(
@@ -138,6 +147,5 @@ def rank_in_passes(
         width = (width + 1) // 2
     n = items.shape[1]
     count = agreed(policy.module, max(1, math.ceil(n / max(width, 1))))
-    edges = [round(n * i / count) for i in range(count + 1)]
-    pieces = [items[:, start:stop] for start, stop in itertools.pairwise(edges)]
-    return torch.cat([score_in_passes(policy, rows, piece, budget, wanted) for piece in pieces], dim=1)
+    cut = [items[:, columns] for columns in evenly(n, count)]
+    return torch.cat([score_in_passes(policy, rows, piece, budget, wanted) for piece in cut], dim=1)
