@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
 
 
@@ -58,3 +59,18 @@ def listing(names: Iterable[str], most: int = 20) -> str:
     items = list(names)
     tail = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + tail
+
+
+def told_apart(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """The names, all different and none of ``taken``: the second of two is numbered.
+
+    Example:
+        >>> told_apart(["ials", "ials", "sft"], taken=["sft"])
+        ['ials', 'ials-2', 'sft-2']
+    """
+    used, found = set(taken), []
+    for name in names:
+        numbered = (f"{name}-{n}" if n > 1 else name for n in itertools.count(1))
+        found.append(next(one for one in numbered if one not in used))
+        used.add(found[-1])
+    return found

@@ -1,4 +1,4 @@
-"""What every model is measured beside: chance, popularity, two ways of counting, and two of least squares.
+"""What every model is measured beside: chance, popularity, titles, two ways of counting, and two of least squares.
 
 Declarations only; what they name is imported when it is used.
 """
@@ -35,6 +35,13 @@ def polo_baselines() -> Sequence[Component]:
             name="markov",
             build="polo_baselines.counting:Markov",
             summary="directed co-occurrence within 10 steps, weighted 1/distance, summed over the shown history",
+        ),
+        Component(
+            name="content_knn",
+            build="polo_baselines.content:ContentKNN",
+            options="polo_baselines.options:ContentOptions",
+            summary="cosine of item vectors, as of titles, summed over the shown history; nothing is trained",
+            source="Pazzani & Billsus 2007, doi 10.1007/978-3-540-72079-9_10",
         ),
         Component(
             name="ease",

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Len
 
+from polo import Ref
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -26,6 +28,14 @@ class ProfileOptions:
 
     #: history: the shown items, as a model sees them; training: all training items of the row's user (as published)
     looks_at: Literal["history", "training"] = "history"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentOptions(ProfileOptions):
+    """Similarity of items by what is known of them."""
+
+    #: where their vectors come from, such as ``lsa`` (words of titles) or ``text_encoder``
+    encoder: Ref["encoder"]
 
 
 @dataclass(frozen=True, kw_only=True)

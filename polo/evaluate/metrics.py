@@ -21,6 +21,8 @@ from polo.store.files import whole_file
 
 #: the system whose differences to all others are tested
 MODEL = "model"
+#: the system that the policy is before its first stage
+START = "base"
 
 
 class Outcome(Protocol):

@@ -25,9 +25,6 @@ from polo.store.cost import Ledger
 from polo.store.files import write_json
 from polo.store.runfolder import RunFolder
 
-#: the system that the policy is before its first stage
-START = "base"
-
 
 def protocol_of(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
     """The protocol of a recipe's evaluation, with its hash."""
@@ -77,8 +74,8 @@ def assess(
     if start is not None:
         with unsharded(policy.module):
             restore(policy.module, start)
-        with ledger.part(START, system=True):
-            systems.append(kind.policy(START, START, policy, None))
+        with ledger.part(metrics.START, system=True):
+            systems.append(kind.policy(metrics.START, metrics.START, policy, None))
     for name in names:
         with unsharded(policy.module):
             policy.load(folder.stage(name) / "policy")

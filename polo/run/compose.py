@@ -14,6 +14,7 @@ from polo.console import Console
 from polo.context import Choice, Context
 from polo.data import Splits
 from polo.errors import InputError, PoloError, Problem, RecipeError
+from polo.evaluate.metrics import MODEL, START
 from polo.plugin.catalogue import Catalogue
 from polo.protocols import (
     Audit,
@@ -37,7 +38,7 @@ from polo.run.imports import Code
 from polo.store.provenance import began_with
 from polo.store.runfolder import base_beside
 from polo.train.objective import Objective
-from polo.words import listing
+from polo.words import listing, told_apart
 
 
 def cache_dir() -> Path:
@@ -217,7 +218,9 @@ class Composer:
                 problems += own.missing(self._context.splits, needs, where, what, "leave it out")
             if problems:
                 raise RecipeError(problems)
-            return {one.label if isinstance(one, Labelled) else name: one for name, one in built}
+            names = (one.label if isinstance(one, Labelled) else name for name, one in built)
+            apart = told_apart(names, taken=(MODEL, START, *self.recipe.stages))
+            return dict(zip(apart, (one for _, one in built), strict=True))
         return self._every("baseline")
 
     def audits(self) -> dict[str, Audit]:

@@ -19,6 +19,7 @@ OPTIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("base", "tiny_lm"): TINY,
     ("data", "demo"): {"users": 40},
     ("encoder", "lsa"): {"k": 8, "min_items": 1},
+    ("baseline", "content_knn"): {"encoder": STAND_IN},
     ("encoder", "norm"): {"from": STAND_IN},
     **{("encoder", name): {"from": STAND_IN, "k": 3} for name in ("pca", "whiten", "rec_pca")},
     ("loss", "sum"): {"of": [{"loss": "dmpo"}, {"loss": "sft", "weight": 0.5}]},

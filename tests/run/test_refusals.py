@@ -101,6 +101,13 @@ def test_a_baseline_that_reads_the_history_is_refused_by_name_and_else_left_out(
     assert "markov" in prepared(tmp_path, "small", "all").composer.baselines()
 
 
+def test_law_no_system_takes_the_name_and_so_the_place_of_another(tmp_path: Path) -> None:
+    two = "[{use: ials, width: 4}, popularity, {use: ials, width: 8}]"
+    made = prepared(tmp_path, "small", two).composer.baselines()
+    assert list(made) == ["ials", "popularity", "ials-2"]
+    assert made["ials"] is not made["ials-2"]
+
+
 def prepared(folder: Path, data: str, baselines: str) -> Prepared:
     """The recipe with `mf`, up to its first step."""
     path = folder / "refused.yaml"
