@@ -22,6 +22,7 @@ _PUBLIC = {
     "Advises": "polo.protocols",
     "AfterStep": "polo.protocols",
     "Applies": "polo.protocols",
+    "Asks": "polo.protocols",
     "AtZero": "polo.protocols",
     "Audit": "polo.protocols",
     "Audited": "polo.protocols",
@@ -104,6 +105,7 @@ _PUBLIC = {
     "Refresh": "polo.protocols",
     "RanksAll": "polo.protocols",
     "Reports": "polo.protocols",
+    "Rescores": "polo.protocols",
     "RowRandom": "polo.randomness",
     "Rows": "polo.data",
     "Said": "polo.texts",
@@ -172,6 +174,7 @@ if TYPE_CHECKING:
     from polo.protocols import Advises as Advises
     from polo.protocols import AfterStep as AfterStep
     from polo.protocols import Applies as Applies
+    from polo.protocols import Asks as Asks
     from polo.protocols import AtZero as AtZero
     from polo.protocols import Audit as Audit
     from polo.protocols import Audited as Audited
@@ -233,6 +236,7 @@ if TYPE_CHECKING:
     from polo.protocols import ReadsOwnTexts as ReadsOwnTexts
     from polo.protocols import Refresh as Refresh
     from polo.protocols import Reports as Reports
+    from polo.protocols import Rescores as Rescores
     from polo.protocols import Sampler as Sampler
     from polo.protocols import Scorer as Scorer
     from polo.protocols import ScoresMany as ScoresMany

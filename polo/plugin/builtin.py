@@ -11,7 +11,7 @@ from polo.plugin.hookspecs import hookimpl
 
 @hookimpl
 def polo_scorers() -> Sequence[Component]:
-    """The default scorer, and the one for catalogues that are too large for it."""
+    """The default scorer, one for catalogues too large for it, and one for models with preferences of their own."""
     return [
         Component(
             name="policy",
@@ -24,6 +24,13 @@ def polo_scorers() -> Sequence[Component]:
             build="polo.model.searching:SearchScorer",
             options="polo.model.searching:SearchOptions",
             summary="the policy finds the best of a whole catalogue, and where relevant items stand, not scoring all",
+        ),
+        Component(
+            name="calibrated",
+            build="polo.model.calibrated:CalibratedScorer",
+            options="polo.model.calibrated:CalibratedOptions",
+            summary="what the history adds to an item's score, and popularity instead of the model's own preference",
+            source="arXiv 2104.08315, 2102.09690, 2007.07314",
         ),
     ]
 

@@ -61,6 +61,7 @@ from polo.protocols.policy import advice_of as advice_of
 from polo.protocols.ranking import Numbers as Numbers
 from polo.protocols.ranking import Places as Places
 from polo.protocols.ranking import Ranked as Ranked
+from polo.protocols.scoring import Asks as Asks
 from polo.protocols.scoring import Chooses as Chooses
 from polo.protocols.scoring import Every as Every
 from polo.protocols.scoring import Finder as Finder
@@ -70,6 +71,7 @@ from polo.protocols.scoring import Generates as Generates
 from polo.protocols.scoring import InParts as InParts
 from polo.protocols.scoring import RanksAll as RanksAll
 from polo.protocols.scoring import Reports as Reports
+from polo.protocols.scoring import Rescores as Rescores
 from polo.protocols.scoring import Scorer as Scorer
 from polo.protocols.scoring import Together as Together
 from polo.protocols.tracker import Begins as Begins

@@ -9,6 +9,7 @@ from polo.data import FloatArray, IntArray, Ragged, Rows
 from polo.protocols.finding import Placed, Top
 from polo.protocols.policy import Policy
 from polo.protocols.ranking import Numbers
+from polo.protocols.training import Need
 
 
 @runtime_checkable
@@ -97,6 +98,22 @@ class InParts(Protocol):
     """A scorer that is called for some rows at a time, so that an evaluation which is killed can go on."""
 
     part_rows: int
+
+
+@runtime_checkable
+class Rescores(Protocol):
+    """A scorer that says whether its scores are the policy's own; evaluators that read log-ratios or log-probabilities
+    of tokens out of scores are refused where they are not.
+    """
+
+    rescores: bool
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A scorer for policies that need certain things of the data, such as a history."""
+
+    asks: frozenset[Need]
 
 
 @runtime_checkable

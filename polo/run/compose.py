@@ -9,7 +9,6 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polo.candidates import ALL
 from polo.console import Console
 from polo.context import Choice, Context
 from polo.data import Splits
@@ -21,7 +20,6 @@ from polo.protocols import (
     Baseline,
     DataSource,
     Evaluator,
-    FindsPlaces,
     Foresees,
     Labelled,
     Policy,
@@ -33,7 +31,7 @@ from polo.recipe.fields import fields_of
 from polo.recipe.model import Recipe, Resolved, Stage
 from polo.run import own
 from polo.run.built import built
-from polo.run.conflicts import conflicts, of_evaluator, of_finding, of_scorer
+from polo.run.conflicts import conflicts, of_evaluator, of_measuring, of_scorer
 from polo.run.imports import Code
 from polo.store.provenance import began_with
 from polo.store.runfolder import base_beside
@@ -249,7 +247,7 @@ class Composer:
         """The recipe's scorer.
 
         Raises:
-            RecipeError: the whole catalogue is ranked, and it takes lists only or asks too much of the policy.
+            RecipeError: it asks too much of the policy, or takes lists only where the whole catalogue is ranked.
         """
         choice = self.recipe.evaluate.scorer
         # what builds it is asked: a scorer that cannot be used here need not be installed
@@ -260,13 +258,11 @@ class Composer:
         return scorer
 
     def measurable(self, evaluators: Sequence[Evaluator], scorer: Scorer) -> None:
-        """Raises RecipeError if an evaluator looks at more of a whole catalogue than the scorer finds."""
-        if self.recipe.candidates.n != ALL or not isinstance(scorer, FindsPlaces):
-            return
+        """Raises RecipeError if an evaluator looks at what the scorer's scores do not say."""
         chosen, problems = self.recipe.evaluate, list[Problem]()
         for index, (choice, one) in enumerate(zip(chosen.evaluators, evaluators, strict=True)):
             where = self.where("evaluate", "evaluators", index)
-            problems += of_finding(choice.name, one, where, chosen.scorer.name, scorer)
+            problems += of_measuring(choice.name, one, where, chosen.scorer.name, scorer, self.recipe)
         if problems:
             raise RecipeError(problems)
 

@@ -10,6 +10,7 @@ from polo.context import Choice
 from polo.data import Splits
 from polo.errors import Problem
 from polo.protocols import (
+    Asks,
     DeclaresUnit,
     DrawsItems,
     Embeds,
@@ -18,6 +19,7 @@ from polo.protocols import (
     LooksNoFurther,
     PlacesItems,
     RanksAll,
+    Rescores,
     TopItems,
     Writes,
     gives_of,
@@ -30,6 +32,8 @@ from polo.words import listing
 
 #: what an evaluator may need that only lists of candidates have, all rows of them at once
 _OF_LISTS = frozenset({"reference", "generation", "tokens", "all_rows"})
+#: what is read out of scores that are the policy's own: its log-ratio to a reference, its log-probability of a token
+_OF_THE_POLICY = frozenset({"reference", "tokens"})
 
 
 def conflicts(
@@ -131,7 +135,7 @@ def of_evaluator(
 def of_scorer(
     name: str, scorer: object, policy: object, where: str, recipe: Recipe, policies: Callable[[type[Any]], str]
 ) -> list[Problem]:
-    """Why a scorer cannot rank a whole catalogue, if that is asked for: it takes lists, or the policy finds nothing.
+    """Why a scorer does not go with the policy, or cannot rank a whole catalogue if that is asked for.
 
     Args:
         name: of the scorer.
@@ -140,6 +144,9 @@ def of_scorer(
         recipe: the whole recipe.
         policies: says in words which policies keep a contract.
     """
+    if isinstance(scorer, Asks) and (lacking := scorer.asks - needs_of(policy)):
+        said = f"scorer '{name}' is for policies that read {listing(sorted(lacking))}"
+        return [Problem(where, f"{said}; policy '{recipe.policy.name}' does not", "leave evaluate.scorer out")]
     if recipe.candidates.n != ALL:
         return []
     if not isinstance(scorer, RanksAll):
@@ -153,22 +160,30 @@ def of_scorer(
     return []
 
 
-def of_finding(name: str, evaluator: Evaluator, where: str, scorer: str, finds: FindsPlaces) -> list[Problem]:
-    """What an evaluator looks at that is not found in a whole catalogue that is searched and not scored.
+def of_measuring(
+    name: str, evaluator: Evaluator, where: str, scorer: str, made: object, recipe: Recipe
+) -> list[Problem]:
+    """What an evaluator looks at that the scorer's scores do not say, or that it does not find in a whole catalogue.
 
     Args:
         name: of the evaluator.
         evaluator: built.
         where: its place in the recipe.
         scorer: name of the scorer.
-        finds: the scorer, built.
+        made: the scorer, built.
+        recipe: the whole recipe.
     """
     what, by = f"evaluator '{name}'", f"scorer '{scorer}'"
+    if isinstance(made, Rescores) and made.rescores and (read := evaluator.needs & _OF_THE_POLICY):
+        said = f"{what} reads {listing(sorted(read))} out of the policy's own scores; {by} gives others"
+        return [Problem(where, said, "leave it out, or leave evaluate.scorer out")]
+    if recipe.candidates.n != ALL or not isinstance(made, FindsPlaces):
+        return []
     if "scores" in evaluator.needs:
         said = f"{what} needs the scores of all items; {by} finds the best of them and some places"
         return [Problem(where, said, "leave it out, or leave evaluate.scorer out")]
-    if finds.deepest is None or (isinstance(evaluator, LooksNoFurther) and evaluator.deepest <= finds.deepest):
+    if made.deepest is None or (isinstance(evaluator, LooksNoFurther) and evaluator.deepest <= made.deepest):
         return []
     looks = f"at the first {evaluator.deepest}" if isinstance(evaluator, LooksNoFurther) else "at every rank"
-    said = f"{what} looks {looks}; {by} tells the first {finds.deepest} apart and none behind them"
+    said = f"{what} looks {looks}; {by} tells the first {made.deepest} apart and none behind them"
     return [Problem(where, said, "let the scorer find more, or leave the evaluator out")]

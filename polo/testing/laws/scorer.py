@@ -13,7 +13,7 @@ import torch
 from polo.context import Context
 from polo.data import FloatArray, IntArray, Rows
 from polo.errors import PoloError
-from polo.protocols import Policy, RanksAll, Scorer
+from polo.protocols import Policy, RanksAll, Rescores, Scorer
 from polo.testing.stand_ins import StandInPolicy
 from polo.testing.subject import Subject
 from polo.testing.world import context
@@ -22,11 +22,17 @@ _LIST = 9
 
 
 def scores_as_the_policy(subject: Subject) -> None:
-    """Scores of candidate lists are those of the policy, and token counts are its `tokens`."""
+    """Scores of candidate lists are those of the policy, and token counts are its `tokens`; a scorer that gives others
+    (`rescores`) counts each as one token.
+    """
     for scorer, policy, rows, lists in _called(subject):
         scores, tokens = scorer.score(policy, rows, lists)
         expected = _expected(policy, rows, lists)
         assert scores.shape == tokens.shape == lists.shape, f"scores {scores.shape} of lists {lists.shape}"
+        if isinstance(scorer, Rescores) and scorer.rescores:
+            assert np.isfinite(scores).all(), "scores are numbers"
+            assert (tokens == 1).all(), "no score is a sum over tokens"
+            continue
         assert np.allclose(scores, expected, rtol=1e-4, atol=1e-4), "scores are the policy's own"
         assert np.array_equal(tokens, policy.tokens(torch.from_numpy(lists)).numpy()), "tokens are the policy's own"
 
@@ -52,14 +58,14 @@ def leaves_the_policy_as_it_is(subject: Subject) -> None:
 
 
 def ranks_the_catalogue_alike(subject: Subject) -> None:
-    """Where it can rank a whole catalogue, `every` gives the scores of lists that hold every item."""
+    """Where it can rank a whole catalogue, `every` gives what `score` gives for lists that hold every item."""
     for scorer, policy, rows, _ in _called(subject):
         if isinstance(scorer, RanksAll):
             n = len(subject.splits.items)
             everything = np.broadcast_to(np.arange(n), (len(rows), n))
             scores, _ = scorer.every(policy)(rows.with_candidates(everything))
-            assert np.allclose(scores, _expected(policy, rows, np.array(everything)), rtol=1e-4, atol=1e-4), (
-                "the scores of the catalogue are the policy's own"
+            assert np.allclose(scores, scorer.score(policy, rows, np.array(everything))[0], rtol=1e-4, atol=1e-4), (
+                "the scores of the catalogue are those of lists"
             )
 
 
