@@ -30,12 +30,12 @@ class CalibratedOptions:
 
     #: what scores
     from_: Ref["scorer"] = field(default_factory=_policy)
-    #: weight of ``log(n + 1)``, n how often the training sequences hold the item; 0: no popularity at all
-    popularity: Annotated[float, Ge(0)] = 1.0
+    #: weight of ``log(n + 1)``, n how often the training sequences hold the item; 0: every item is as likely beforehand
+    prior: Annotated[float, Ge(0)] = 1.0
 
 
 class CalibratedScorer:
-    """``score(c) = s(c | history) - s(c | nothing shown) + popularity * log(n_c + 1)``.
+    """``score(c) = s(c | history) - s(c | nothing shown) + prior * log(n_c + 1)``.
 
     Where s is a log-probability the difference is the pointwise mutual information of title and history: a model that
     spells titles out prefers short and plain ones whatever was shown (surface form competition, Holtzman et al., arXiv
@@ -65,7 +65,7 @@ class CalibratedScorer:
         if isinstance(self._inner, InParts):
             self.part_rows = self._inner.part_rows
         counts = np.bincount(splits.sequences.items, minlength=len(splits.items))
-        self._popular: FloatArray = options.popularity * np.log1p(counts)
+        self._popular: FloatArray = options.prior * np.log1p(counts)
         some = splits.test[:1] if len(splits.test) else splits.train[:1]
         self._nothing = replace(some, history=np.full_like(some.history, PAD), candidates=None, whole=None)
 

@@ -24,12 +24,12 @@ ITEMS = 40
 SPLITS = small_splits(users=12, items=ITEMS)
 
 
-def made(popularity: float = 1.0, splits: Splits = SPLITS) -> CalibratedScorer:
+def made(prior: float = 1.0, splits: Splits = SPLITS) -> CalibratedScorer:
     def build(choice: Choice) -> Any:
         assert choice.name == "policy"
         return PolicyScorer(PolicyScorerOptions(tokens_per_pass=50), context(splits=splits))
 
-    return CalibratedScorer(CalibratedOptions(popularity=popularity), context(splits=splits, build=build))
+    return CalibratedScorer(CalibratedOptions(prior=prior), context(splits=splits, build=build))
 
 
 class Opinionated(ToyPolicy):

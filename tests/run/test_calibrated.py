@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from polo.errors import RecipeError
-from tests.run.test_refusals import prepared
+from tests.run.refused import prepared
 from tests.run.toy import Main
 
 

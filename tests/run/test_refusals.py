@@ -11,22 +11,7 @@ from polo.errors import Problem, RecipeError
 from polo.plugin.load import load_plugins
 from polo.recipe import load
 from polo.run.compose import Composer
-from polo.run.prepare import Prepared, prepare
-
-RECIPE = """\
-polo: 1
-name: refused
-data: small
-policy: toy_similarity
-reference: none
-stages:
-  fit:
-    loss: bpr
-    sampler: uniform
-    steps: 1
-    lr: 1
-evaluate: {evaluators: [mrr], baselines: []}
-"""
+from tests.run.refused import RECIPE, prepared
 
 
 def problems(folder: Path, old: str, new: str, policy: str = "toy_similarity", data: str = "small") -> list[Problem]:
@@ -106,14 +91,3 @@ def test_law_no_system_takes_the_name_and_so_the_place_of_another(tmp_path: Path
     made = prepared(tmp_path, "small", two).composer.baselines()
     assert list(made) == ["ials", "popularity", "ials-2"]
     assert made["ials"] is not made["ials-2"]
-
-
-def prepared(folder: Path, data: str, baselines: str) -> Prepared:
-    """The recipe with `mf`, up to its first step."""
-    path = folder / "refused.yaml"
-    path.write_text(RECIPE.replace("baselines: []", f"baselines: {baselines}"), encoding="utf-8")
-    plugins = load_plugins(files=[Path(__file__).with_name("crossing_plugin.py")])
-    words = (f"data={data}", "policy={use: mf, dim: 4}", "candidates.n=all")
-    resolved = load(path, overrides=words, profile="none", plugins=plugins, gpu=False)
-    composer = Composer(resolved, plugins.catalogue, Console(silent=True))
-    return prepare(resolved.recipe, composer, composer.data())

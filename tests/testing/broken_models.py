@@ -226,7 +226,7 @@ SCORERS: Table = {
         score=lambda self, policy, rows, lists: (lambda s, t: (s, t + 1))(*_ask(self, policy, rows, lists)),
     ),
     "rows_stand_alone": broken(
-        Asks, "scores_as_the_policy ranks_the_catalogue_alike", score=_by_rows
+        Asks, "scores_as_the_policy", score=_by_rows
     ),
     "leaves_the_policy_as_it_is": broken(Asks, score=_to_eval),
     "ranks_the_catalogue_alike": broken(Asks, every=_worse),
