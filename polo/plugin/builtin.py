@@ -29,7 +29,7 @@ def polo_scorers() -> Sequence[Component]:
             name="calibrated",
             build="polo.model.calibrated:CalibratedScorer",
             options="polo.model.calibrated:CalibratedOptions",
-            summary="what the history adds to an item's score, and how often it is taken instead of the model's own preference",
+            summary="what the history adds to a score; how often an item is taken instead of the model's preference",
             source="arXiv 2104.08315, 2102.09690, 2007.07314",
         ),
     ]
