@@ -88,6 +88,7 @@ def test_batch_dynamic_draws_anew_at_each_step_and_goes_on_from_its_state() -> N
     for _ in range(2):
         half(s, s.valid_rejected, 0.0)
         half.after_step(0)
+    assert half.state_dict()["steps"] == 2
     resumed = beta("batch_dynamic", share=0.5)
     resumed.load_state_dict(half.state_dict())
     assert torch.equal(resumed(s, s.valid_rejected, 0.0), outs[2])
