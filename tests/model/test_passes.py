@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polo.model.passes import passes, rank_in_passes, score_in_passes
+from polo.data import IntArray
+from polo.model.passes import passes, pieces, rank_in_passes, score_in_passes
 
 
 class Counting:
@@ -70,6 +71,22 @@ def test_law_a_list_is_cut_into_no_more_pieces_than_halving_it_until_one_fits_gi
     rank_in_passes(policy, *lists(1, n), budget)
     assert len(policy.costs) == -(-n // width)
     assert max(policy.costs) - min(policy.costs) <= 2, "an item costs 2: pieces differ by one item at most"
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.integers(0, 3), st.integers(1, 9), st.integers(1, 50))
+def test_law_a_row_is_cut_into_columns_where_no_pass_holds_it_and_columns_cost_something(
+    prompts: list[int], each: int, n: int, budget: int
+) -> None:
+    def cost(width: int) -> IntArray:
+        assert isinstance(width, int), "a number of columns"
+        return np.array(prompts) + each * width
+
+    held, cut = np.zeros((len(prompts), n), np.int64), np.zeros(len(prompts), np.bool_)
+    for rows, columns in pieces(cost, n, budget):
+        held[rows, columns] += 1
+        cut[rows] |= columns != slice(None)
+    assert (held == 1).all()
+    assert cut.tolist() == ((cost(n) > budget) & (each > 0) & (n > 1)).tolist()
 
 
 def test_a_policy_with_a_way_of_its_own_gets_long_lists_whole() -> None:
