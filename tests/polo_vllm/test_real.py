@@ -395,6 +395,10 @@ def test_from_recipe_to_results_and_again_in_two_children_with_the_numbers_of_th
     )
     _, own = polo("eval", folder, "evaluate.scorer=policy")
     assert here["found"] == child["found"] == own["found"]
+    (_, over), (_, plain) = (
+        polo("eval", folder, f"evaluate.scorer={{use: calibrated, from: {use}}}") for use in ("vllm", "policy")
+    )
+    assert over["found"] == plain["found"] != own["found"]
     assert list((tmp_path / "cache" / "vllm").iterdir()) == []
     # the same model recommends, found by the search over either engine
     example = json.loads((Path(folder) / "eval" / "examples.json").read_text())[0]
