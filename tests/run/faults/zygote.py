@@ -3,8 +3,10 @@
 Reads one JSON job a line from stdin and answers with the child's wait status on stdout. A job: ``words`` of the command
 line; ``folder`` to work in; ``environment``; ``said``: file for stdout and stderr; ``die_at``: the process kills itself
 with SIGKILL when it begins the n-th change of a file below ``folder`` (counted from 1); ``changes``: file for the list
-of these changes; ``signal_at``: numbers of changes at which it sends itself SIGINT; ``largest``: bytes that a file may
-have (RLIMIT_FSIZE).
+of these changes; ``signal_in``: a text, a number n and further numbers: the process sends itself SIGINT at the n-th
+change that holds the text, and as many changes later as each further one says (how many changes came before depends on
+the clock: the cache of hashes passes over files that are too young); ``largest``: bytes that a file may have
+(RLIMIT_FSIZE).
 """
 
 from __future__ import annotations
@@ -30,12 +32,12 @@ CHANGING = {"os.rename", "os.mkdir", "os.remove", "os.rmdir"}
 
 def watch(job: dict[str, Any]) -> None:
     """Counts changes below the job's folder; Python announces them before they happen."""
-    root, seen = job["folder"] + os.sep, 0
+    root, seen, named, at = job["folder"] + os.sep, 0, 0, None
     record = os.open(job["changes"], os.O_WRONLY | os.O_CREAT | os.O_APPEND) if "changes" in job else None
-    signals = job.get("signal_at", ())
+    text, nth, *later = job.get("signal_in", ("", 0))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
+        nonlocal seen, named, at
         if event == "open":
             path, mode, flags = arguments
             if not (set(mode or "") & set("wax+") or (mode is None and flags & (os.O_WRONLY | os.O_RDWR))):
@@ -52,7 +54,10 @@ def watch(job: dict[str, Any]) -> None:
             os.write(record, f"{event} {str(place).removeprefix(root)}\n".encode())
         if seen == job.get("die_at"):
             os.kill(os.getpid(), signal.SIGKILL)
-        if seen in signals:
+        named += text in str(place)
+        if at is None and named == nth > 0:
+            at = seen
+        if at is not None and seen - at in (0, *later):
             signal.raise_signal(signal.SIGINT)
 
     sys.addaudithook(hook)
