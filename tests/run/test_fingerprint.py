@@ -184,6 +184,7 @@ WAS = {
         ({"start": "t", "data": "e"}, ["the data"]),  # what follows is not named beside its cause
         ({"policy": "q", "base": "c"}, ["the base model (sha256 b then, c now)"]),
         ({"novel": "n"}, ["novel"]),
+        ({"novel": {"a": 1}}, ["novel"]),
     ],
 )
 def test_what_changed_is_named_with_its_cause_alone(now: dict[str, Any], words: list[str]) -> None:
