@@ -17,17 +17,17 @@ def polo(polo: Main, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all runs of the session, so that the base is made once."""
-    return tmp_path_factory.mktemp("cache")
+def cache(original: tuple[Path, str]) -> Path:
+    """One cache for all runs of the session: the base and the stages of the original are in it, whatever ran first."""
+    return original[0].parent.with_name("cache")
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, str]:
-    """A finished run that nobody may change, and what it said."""
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished run that has trained its stages itself and that nobody may change, and what it said."""
     place = tmp_path_factory.mktemp("original")
     (place / "toy.yaml").write_text(RECIPE)
-    done = command("run", str(place / "toy.yaml"), f"out={place / 'runs'}", POLO_CACHE=str(cache))
+    done = command("run", str(place / "toy.yaml"), f"out={place / 'runs'}", POLO_CACHE=str(place / "cache"))
     return folder_of(done), done.stdout
 
 
