@@ -14,22 +14,14 @@ import torch
 from safetensors.torch import load_file
 
 from polo.testing import parametrize_with_checks
+from tests.run.toy import OVER_IDS
 
 Cluster = pytest.importorskip("ray.cluster_utils", reason="needs Ray: session ray").Cluster
 
 pytestmark = pytest.mark.ray
 
-RECIPE = """\
-polo: 1
-name: toy
-data: {use: demo, items: 100, users: 60, shortest: 8, longest: 10}
-candidates: {n: 10}
-policy: {use: mf, dim: 8}
-reference: none
-stages:
-  prefer: {sampler: {use: uniform, k: 4}, loss: dying, steps: 6, lr: 1e-2, batch: 16, checkpoint: 2}
-evaluate: {evaluators: [{use: hit_ratio, k: [1]}], baselines: []}
-"""
+#: six steps with a head that ends its process
+RECIPE = OVER_IDS.replace("loss: bpr, steps: 4", "loss: dying, steps: 6")
 
 #: a head in which, once, in the 5th step, the process of rank 1 or the worker that runs it dies, or waits for ever; or
 #: both processes say that they wait for Ctrl-C, and do

@@ -16,18 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from polo.run.processes import launch
+from tests.run.toy import OVER_IDS
 
-RECIPE = """\
-polo: 1
-name: toy
-data: {use: demo, items: 100, users: 60, shortest: 8, longest: 10}
-candidates: {n: 10}
-policy: {use: mf, dim: 8}
-reference: none
-stages:
-  prefer: {sampler: {use: uniform, k: 4}, loss: dying, steps: 6, lr: 1e-2, batch: 16, checkpoint: 2}
-evaluate: {evaluators: [{use: hit_ratio, k: [1]}], baselines: []}
-"""
+#: six steps with a head that ends its process
+RECIPE = OVER_IDS.replace("loss: bpr, steps: 4", "loss: dying, steps: 6")
 
 #: a head that ends the process of rank $DYING in the 5th step, the first time that the processes are started
 DYING = """

@@ -14,19 +14,7 @@ from polo.errors import PoloError
 from polo.protocols import Work
 from polo.run.launching import launched, reserved
 from polo.run.processes import Local, LocalOptions
-from tests.run.toy import Main
-
-RECIPE = """\
-polo: 1
-name: toy
-data: {use: demo, items: 100, users: 60, shortest: 8, longest: 10}
-candidates: {n: 10}
-policy: {use: mf, dim: 8}
-reference: none
-stages:
-  prefer: {sampler: {use: uniform, k: 4}, loss: bpr, steps: 4, lr: 1e-2, batch: 16, checkpoint: 2}
-evaluate: {evaluators: [{use: hit_ratio, k: [1]}], baselines: []}
-"""
+from tests.run.toy import OVER_IDS, Main
 
 #: a launcher that starts nothing: it shows what it was given
 SHOWS = """
@@ -52,7 +40,7 @@ def polo_launchers():
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "toy.yaml").write_text(RECIPE)
+    (tmp_path / "toy.yaml").write_text(OVER_IDS)
     (tmp_path / "shows.py").write_text(SHOWS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["polo", "run", "toy.yaml"])

@@ -16,22 +16,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.run.toy import command, folder_of, killed
+from tests.run.toy import OVER_IDS, command, folder_of, killed
 
 pytestmark = pytest.mark.objects
 
-RECIPE = """\
-polo: 1
-name: toy
-data: {use: demo, items: 100, users: 60, shortest: 8, longest: 10}
-candidates: {n: 10}
-policy: {use: mf, dim: 8}
-reference: none
-stages:
-  prefer:
-    {sampler: {use: uniform, k: 4}, loss: bpr, steps: 40, lr: 1e-2, batch: 16, checkpoint: 2, validate: {every: 10}}
-evaluate: {evaluators: [{use: hit_ratio, k: [1]}], baselines: []}
-"""
+#: long enough to be killed amid it
+RECIPE = OVER_IDS.replace("steps: 4", "steps: 40").replace("checkpoint: 2", "checkpoint: 2, validate: {every: 10}")
 
 
 @pytest.fixture(scope="module")
