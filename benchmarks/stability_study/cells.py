@@ -22,6 +22,7 @@ DATA: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 VARIANTS: Mapping[str, str] = {
     "recipe": "",
     "all_rows": "hold: 0.0",
+    "held": "hold: 0.2",
     "before": "epochs: 4, lr: 5e-3, batch_tokens: 2048, dropout: 0.0, average: 0.0",
     "longer": "lr: 5e-3, batch_tokens: 2048, dropout: 0.0, average: 0.0",
     "calm_mean": "lr: 2e-3, batch_tokens: 2048, dropout: 0.0",
@@ -30,6 +31,8 @@ VARIANTS: Mapping[str, str] = {
     "small_mean": "epochs: 8",
     "last": "average: 0.0",
     "wide": "hidden: 192",
+    "wide_drop": "epochs: 16, hidden: 192, dropout: 0.2",
+    "wide_long": "epochs: 24, hidden: 192, dropout: 0.2",
     "toy": "hidden: 32, layers: 1, heads: 2, vocab: 400, epochs: 1",
 }
 #: what is disturbed: the seed, the seed of what is added to the initial weights (0: nothing is), the threads
