@@ -84,7 +84,8 @@ class VectorNet(nn.Module):
         """Products; one form or another by shape alone, the same to within rounding."""
         if items.numel() < self.catalogue:
             row, item = self.both(batch, items)
-            return torch.einsum("bd,bnd->bn", self.rows(row), self.items(item))
+            products: Tensor = torch.linalg.vecdot(self.rows(row)[:, None], self.items(item))
+            return products
         row, item = self.vectors(batch)
         if items.shape[1] * _WIDE >= self.catalogue:
             return (row @ item.T).gather(1, items)

@@ -46,7 +46,7 @@ class AdvInfonce:
         """``log P_j``; 0 where not kept."""
         unit = own / own.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         users, items = unit[scores.users], unit[self._users + torch.where(keep, scores.items[:, 1:], 0)]
-        cosine = torch.einsum("bd,bkd->bk", users, items)
+        cosine = torch.linalg.vecdot(users[:, None], items)
         return torch.where(keep, cosine - log_sum_exp(cosine, keep)[:, None], 0.0)
 
     def _loss(

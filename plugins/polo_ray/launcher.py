@@ -76,7 +76,7 @@ class Ray:
             ) from error
 
     def _launch(self, ray: Any, work: Work, least: int) -> int:
-        listener = ray.remote(num_cpus=0)(Words).remote(work.again)
+        listener = beside(ray, Words, work.again)
         failure: list[BaseException] = []
 
         def fit() -> None:
@@ -86,13 +86,16 @@ class Ray:
                 failure.append(error)
 
         thread = threading.Thread(target=fit, daemon=True)
-        with _signals(ray, listener):
-            thread.start()
-            while thread.is_alive():
-                thread.join(POLL)
-                _show(ray, listener)
-        _show(ray, listener)
-        first = ray.get(listener.first.remote())
+        try:
+            with _signals(ray, listener):
+                thread.start()
+                while thread.is_alive():
+                    thread.join(POLL)
+                    _show(ray, listener)
+            _show(ray, listener)
+            first = ray.get(listener.first.remote())
+        except ray.exceptions.RayError as error:  # this node's own part of Ray is gone, and with it the trainer
+            raise _told(error) from error
         if first is None and failure:
             raise _told(failure[0])
         if first is None:
@@ -137,6 +140,14 @@ class Ray:
                 storage_path=str(self._storage.resolve()), failure_config=FailureConfig(max_failures=options.restarts)
             ),
         )
+
+
+def beside(ray: Any, kind: type, *arguments: object) -> Any:
+    """An actor on the node of this process: Ray puts one that asks for no CPU on any node, and it dies with that."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(kind).remote(*arguments)
 
 
 def _settings() -> dict[str, str]:

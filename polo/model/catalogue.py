@@ -75,5 +75,5 @@ def scored_with_total(policy: Embeds, rows: Rows, items: Int[Tensor, "b n"]) -> 
     users, vectors = policy.vectors(rows)
     if users.dtype in (torch.float16, torch.bfloat16):
         users, vectors = users.float(), vectors.float()
-    scores = torch.einsum("bd,bnd->bn", users, vectors[sent(items, vectors.device)])
+    scores = torch.linalg.vecdot(users[:, None], vectors[sent(items, vectors.device)])
     return torch.cat([scores, log_total(users, vectors)[:, None]], dim=1)

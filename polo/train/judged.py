@@ -35,7 +35,7 @@ def normalise(module: nn.Module, judged: Sequence[Judged], accelerator: Accelera
     local = torch.zeros(2, device=accelerator.device)  # a process without a row adds nothing
     for one in judged:
         local += torch.stack([one.counted.sum(), (~torch.isfinite(one.loss)).sum()])
-    sums: Tensor = accelerator.reduce(local, reduction="sum")
+    sums: Tensor = local if accelerator.num_processes == 1 else accelerator.reduce(local, reduction="sum")
     count = sums[0]
     scale: Tensor | float = torch.where(count > 0, 1.0 / count.double().clamp(min=1.0), 0.0)
     if count.device.type == "cpu" or is_sharded(module):  # a sharded tensor takes numbers only

@@ -17,6 +17,7 @@ from polo.console import Console
 from polo.data import Rows
 from polo.errors import InputError, PoloError
 from polo.evaluate.significance import interval
+from polo.model.memory import kept_memory
 from polo.model.sharding import clip
 from polo.model.weights import restore, snapshot, trainable
 from polo.protocols import AtZero, Average, Evaluator, Optimiser, Policy, Refresh, advice_of
@@ -111,7 +112,7 @@ def train(job: Job) -> None:
         with mean.used():
             _validate(job, monitor, progress, total)
     policy.module.train()
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, kept_memory(accelerator.device.type):
         for step in job.console.track(range(progress.step, total), label=job.name):
             if _out_of_patience(job, progress):
                 break

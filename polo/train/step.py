@@ -7,7 +7,7 @@ and the leaf's gradient is pushed back through each pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from polo.protocols import AfterStep, BeforeStep, Embeds, OnHost, Policy
 from polo.randomness import RowRandom, seed_of
 from polo.scores import Draw, Scores
 from polo.sending import sent
-from polo.train.extra import add_extra, check_extra
+from polo.train.extra import Extra
 from polo.train.judged import Judged as Judged
 from polo.train.judged import blame, normalise
 from polo.train.objective import Objective
@@ -56,8 +56,7 @@ class Stepper:
         self._budget, self._key = tokens_per_pass, key
         #: the policy without gradients and dropout
         self.peek = looking(policy, tokens_per_pass)
-        self._extra: Mapping[str, Tensor] = {}
-        self._rows: Rows | None = None
+        self._extra, self._on_host = Extra(policy, accelerator), isinstance(policy, OnHost)
         self._sums = torch.zeros(2)
         components = [component for _, component in objective.components]
         self._before = [one for one in (policy, *components) if isinstance(one, BeforeStep)]
@@ -78,7 +77,7 @@ class Stepper:
         """
         device = self._accelerator.device
         items = draw.beside(rows)[0]
-        items = items.cpu() if isinstance(self._policy, OnHost) else sent(items, device)
+        items = items.cpu() if self._on_host else sent(items, device)
         reference = self._objective.reference
         ref = None if reference is None else reference.score(rows, items)
         tokens = sent(self._policy.tokens(items), device)
@@ -175,10 +174,9 @@ class Stepper:
         else:
             judged = self._row_wise(own, drawn, [index for index, _ in groups], count, step, epoch, progress)
         self._sums = normalise(self._policy.module, judged, self._accelerator)
-        self._extra = add_extra(self._policy, rows, draw, self._accelerator, seed_of(*self._key, "extra", step))
+        self._extra.add(rows, draw, seed_of(*self._key, "extra", step))
         for told_after in self._after:
             told_after.after_step(step)
-        self._rows = rows
         if self._accelerator.device.type == "cpu":
             self.check(judged)
         return judged
@@ -194,13 +192,12 @@ class Stepper:
         """
         if self._sums[1].item():
             blame(judged)
-        if self._rows is not None:
-            check_extra(self._extra, self._rows)
+        self._extra.check()
 
     @property
     def extra(self) -> dict[str, float]:
         """Values of the policy's own terms in the last step, by name; to read them is to wait for them."""
-        return {name: float(value) for name, value in self._extra.items()}
+        return self._extra.values
 
     def _passes(self, rows: Rows, n: int) -> list[tuple[IntArray, slice]]:
         """Rows and columns of each pass. With the sum over a whole catalogue, which is one product, no row is cut."""

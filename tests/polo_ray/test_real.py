@@ -150,6 +150,35 @@ def test_a_mistake_is_told_once_and_not_tried_again(place: Path) -> None:
     assert not (place / "wrong").exists()
 
 
+WHERE = """
+import ray
+from polo_ray.launcher import beside
+
+class Node:
+    def name(self):
+        return ray.get_runtime_context().get_node_id()
+
+ray.init()
+try:
+    actors = [beside(ray, Node) for _ in range(6)]
+    assert set(ray.get([actor.name.remote() for actor in actors])) == {Node().name()}
+finally:
+    ray.shutdown()
+"""
+
+
+def test_what_workers_say_is_kept_on_the_launchers_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it is lost with the node of a worker, and the run with it."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        told = subprocess.run([sys.executable, "-c", WHERE], capture_output=True, text=True, timeout=200, check=False)
+        assert told.returncode == 0, told.stderr
+    finally:
+        cluster.shutdown()
+
+
 def test_a_run_whose_node_dies_goes_on_with_fewer_workers(
     place: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
