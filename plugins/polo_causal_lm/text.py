@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,6 @@ class Texts:
         InputError: if the tokenizer has no end token, or a title has no token.
     """
 
-    #: what makes rows shorter, in words
-    shorter = "shorten data.history"
-
     def __init__(self, tokenizer: PreTrainedTokenizerBase, items: ItemTable, template: Template) -> None:
         if tokenizer.eos_token_id is None:
             raise InputError("the tokenizer has no end token", where="policy.base", fix="use a base with an EOS token")
@@ -94,6 +92,13 @@ class Texts:
         """Each row's prompt, and what each of ``items [B, n]`` adds to it."""
         words = [self.template.title(title) for title in self.items.titles]
         return [(self._prompt(rows, i), [words[item] for item in line]) for i, line in enumerate(items.tolist())]
+
+    @property
+    def shorter(self) -> str:
+        """What makes rows shorter, in words."""
+        item = int(self.title_lengths.argmax())
+        title = shorten(self.items.titles[item], 60, placeholder=" ...")
+        return f"shorten data.history (the longest title has {self.title_lengths[item]:,} tokens: '{title}')"
 
     def longest(self, rows: Rows) -> IntArray:
         """``[B]`` tokens of the longest title that a row may be asked for: that of the catalogue."""

@@ -110,16 +110,18 @@ def _cut(raw: Tokenizer, template: Template) -> Tokenizer:
 def _fewest(
     trained: Tokenizer, titles: Sequence[str], counts: npt.NDArray[np.integer], template: Template, vocab: int
 ) -> models.Unigram:
-    """Marks, bytes, the fixed lines, then whole titles and then pieces, most frequent first, up to ``vocab``."""
+    """Marks, bytes, the fixed lines, whole titles in half of what is left of ``vocab``, pieces, and titles again where
+    there is still room; the most frequent first. Without pieces every other title would be spelt out byte by byte.
+    """
     tokens = dict.fromkeys([PAD, BOS, EOS, *sorted(pre_tokenizers.ByteLevel.alphabet())])
     for words in template.words:
         tokens |= dict.fromkeys(trained.encode(words + template.BULLET + template.MARK).tokens)
-    for i in np.argsort(-counts, kind="stable"):
-        parts = trained.pre_tokenizer.pre_tokenize_str(template.title(titles[i])) if counts[i] >= OFTEN else []
-        if len(parts) == 1:  # no separator inside
-            tokens |= dict.fromkeys([parts[0][0]])
+    often = [i for i in np.argsort(-counts, kind="stable") if counts[i] >= OFTEN]
+    cut = [trained.pre_tokenizer.pre_tokenize_str(template.title(titles[i])) for i in often]
+    whole = [parts[0][0] for parts in cut if len(parts) == 1]  # no separator inside
     used = Counter(token for words in _corpus(titles, counts, template) for token in trained.encode(words).tokens)
-    tokens |= dict.fromkeys(token for token, _ in used.most_common())
+    first = max(0, vocab - len(tokens)) // 2
+    tokens |= dict.fromkeys([*whole[:first], *(token for token, _ in used.most_common()), *whole[first:]])
     kept = list(tokens)[:vocab]
     # each token costs 1, so that the cheapest way is the shortest; a mark is never what a text is cut into
     costs = [(token, NEVER if token in (PAD, BOS, EOS) else -1.0) for token in kept]

@@ -71,6 +71,17 @@ def test_popular_titles_become_one_token_and_any_text_is_encoded() -> None:
     assert tokenizer.decode(tokenizer(strange, add_special_tokens=False)["input_ids"]) == strange
 
 
+def test_titles_that_occur_often_leave_room_for_pieces_of_the_others() -> None:
+    """200 titles of six words out of ten, all often: whole ones alone would fill the vocabulary, the rest be bytes."""
+    words = ["Anti", "Aging", "Vitamin", "Serum", "Cream", "Gentle", "Organic", "Beauty", "Collagen", "Booster"]
+    titles = [" ".join(words[i * (j + 3) // 7 % 10] for j in range(6)) + f" {i}" for i in range(200)]
+    counts = np.arange(10, 210)
+    tokenizer = train_tokenizer(titles, counts, Template(), 420)
+    lengths = [len(tokenizer(f" {title}", add_special_tokens=False)["input_ids"]) for title in titles]
+    assert lengths.count(1) >= 50
+    assert max(lengths) < 25  # bytes: 50
+
+
 def build(cache: Path, options: TinyLMOptions = SMALL, seed: int = 0, **more: Any) -> TinyLM:
     return TinyLM(options, context(cache, seed=seed, **more))
 
