@@ -29,7 +29,7 @@ def kept_memory(device: str) -> Iterator[None]:
         1048576
     """
     library = ctypes.CDLL(None) if device == "cpu" and sys.platform == "linux" else None
-    if library is None or not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):
+    if library is None or not hasattr(library, "mallopt"):
         yield
         return
     library.mallopt(_MMAP, _MOST)

@@ -16,6 +16,7 @@ FOREIGN = {
     "ge": "annotated_types.Ge and Interval",
     "gt": "annotated_types.Gt and Interval",
     "id": "ast.Name",
+    "mallopt": "the C library, if it is glibc",
     "module": "the wrapper that torch puts around a module",
     "strerror": "OSError",
     "tag": "events of PyYAML",
