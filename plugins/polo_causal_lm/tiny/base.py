@@ -130,7 +130,8 @@ class TinyLM:
         parameters = sum(p.numel() for p in model.parameters())
         if isinstance(documents, Titles):
             lengths, items = np.array([len(one) for one in documents.words.titles]), documents.sequences.items
-            what = f"{len(items):,} training titles of {lengths[items].mean():.1f} tokens on average"
+            size = f"{lengths[items].mean():.1f} tokens on average, {lengths.max()} at most"
+            what = f"{len(items):,} training titles of {size}"
         else:
             what = f"{sum(map(len, documents.texts)):,} tokens of {len(documents.texts):,} training rows"
         self.context.say(f"base tiny_lm: {parameters / 1e6:.1f} M parameters, {what}, {self.options.epochs} epochs")
