@@ -47,6 +47,24 @@ def listed_products(
     return scores
 
 
+def paired_products(rows: Float[Tensor, "b d"], vectors: Float[Tensor, "b n d"]) -> Float[Tensor, "b n"]:
+    """``s_bj = <rows_b, vectors_bj>`` of few vectors that are gathered already.
+
+    A matrix product for each row, which ``einsum`` takes, costs four times as much as multiplying and adding up.
+
+    Returns:
+        Scores in the wider of both dtypes, also within autocast.
+
+    Example (1 * 3 + 2 * 4 = 11):
+        >>> paired_products(torch.tensor([[1.0, 2.0]]), torch.tensor([[[3.0, 4.0]]])).tolist()
+        [[11.0]]
+    """
+    dtype = torch.promote_types(rows.dtype, vectors.dtype)
+    with torch.autocast(rows.device.type, enabled=False):
+        scores: Tensor = torch.linalg.vecdot(rows.to(dtype)[:, None], vectors.to(dtype))
+    return scores
+
+
 class _ListedProducts(torch.autograd.Function):
     """``d rows_b = sum_j g_bj table[items_bj]``, ``d table_i = sum over (b, j) with items_bj = i of g_bj rows_b``."""
 

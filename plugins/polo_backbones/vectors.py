@@ -23,7 +23,7 @@ from polo_backbones.items import Encoded, given_items
 from polo_backbones.lengths import unit_length
 from polo_backbones.options import VectorOptions
 from polo_backbones.packing import pack_vectors
-from polo_backbones.product import listed_products
+from polo_backbones.product import listed_products, paired_products
 
 #: a list of a row with at least this share of the catalogue is looked up in the product with all items
 _WIDE = 8
@@ -84,8 +84,7 @@ class VectorNet(nn.Module):
         """Products; one form or another by shape alone, the same to within rounding."""
         if items.numel() < self.catalogue:
             row, item = self.both(batch, items)
-            products: Tensor = torch.linalg.vecdot(self.rows(row)[:, None], self.items(item))
-            return products
+            return paired_products(self.rows(row), self.items(item))
         row, item = self.vectors(batch)
         if items.shape[1] * _WIDE >= self.catalogue:
             return (row @ item.T).gather(1, items)

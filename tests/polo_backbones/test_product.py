@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from polo_backbones import product
-from polo_backbones.product import listed_products
+from polo_backbones.product import listed_products, paired_products
 from tests.polo_backbones.world import lists, made
 
 
@@ -42,19 +42,24 @@ def test_law_products_and_gradients_are_those_of_gathered_vectors(
             patch.setattr(product, "_DOUBLE_OR_SINGLE", ())
         scores = listed_products(rows, table, items)
         ours = torch.autograd.grad((scores * weight).sum(), (rows, table))
+    beside = paired_products(rows, table[items])
     expected = torch.einsum("bd,bnd->bn", rows, table[items])
     torch.testing.assert_close(scores, expected)
     theirs = torch.autograd.grad((expected * weight).sum(), (rows, table))
     torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(beside, expected)
+    torch.testing.assert_close(torch.autograd.grad((beside * weight).sum(), (rows, table)), theirs)
 
 
 def test_half_precision_is_computed_in_the_wider_type_within_autocast() -> None:
     rows, table, items, _ = world(3, 4, 5, 8, 0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         scores = listed_products(rows.float().bfloat16(), table.float(), items)
-    assert scores.dtype == torch.float32
+        beside = paired_products(rows.float().bfloat16(), table[items].float())
+    assert scores.dtype == beside.dtype == torch.float32
     expected = torch.einsum("bd,bnd->bn", rows.float().bfloat16().float(), table[items].float())
     torch.testing.assert_close(scores, expected)
+    torch.testing.assert_close(beside, expected)
 
 
 @pytest.mark.parametrize("score", ["inner", "cosine"])
